@@ -1,0 +1,75 @@
+"""Small tables that come with the package.
+
+`cell_types.csv`: the 56 Roadmap epigenomes (Roadmap Epigenomics data portal): name, lineage group,
+the group's published colour, consolidated reads per mark. `genes.tsv.gz`: the 19,795 protein-coding
+genes of GENCODE v10 (hg19) in the published order, seven of them twice, with the published split
+(DEIB-GECO/ShallowChrome).
+
+Results of others, all on the published labels, which are wrong for 49 of 56 cell types
+(docs/labels.md), so comparable only with a run under `data.labels: published`:
+`published_auroc.csv`: test AUROC of 21 models and training sets. `published_cross_cell.csv`: the
+cross-cell matrix of DeepChrome 2.0. `published_training_sets.csv`: which cell types each of its
+training sets held. DeepChrome 2.0: ssss1029/gene_expression_294. TransformChrome and the reruns of
+2021: gzerveas/TransformChrome (MIT). DeepChrome 2016: its scores in DEIB-GECO/ShallowChrome (MIT).
+"""
+
+from functools import cache
+from importlib.resources import as_file, files
+
+import pandas as pd
+
+UNRELATED_GROUPS = ("Other", "ENCODE2012")
+"""Groups of `cell_types` that are names of collections, not lineages."""
+
+
+def _read(name: str, **options: object) -> pd.DataFrame:
+    with as_file(files(__package__) / name) as path:
+        return pd.read_csv(path, **options)
+
+
+@cache
+def cell_types() -> pd.DataFrame:
+    """Roadmap's 56 cell types, indexed by `eid`: group, color, mnemonic, name, reads_<mark>, ..."""
+    return _read("cell_types.csv").set_index("eid")
+
+
+@cache
+def genes() -> pd.DataFrame:
+    """All 19,802 rows of the published gene list.
+
+    Columns: gene_id, symbol, chrom, tss, strand, published_split.
+    """
+    return _read("genes.tsv.gz", sep="\t")
+
+
+@cache
+def published_auroc() -> pd.DataFrame:
+    """Return test AUROCs that others published, on the published labels: source, cell, auroc.
+
+    `source` names the model: "DeepChrome 2016 CNN" (Singh et al. 2016; as listed in
+    DEIB-GECO/ShallowChrome), "TransformChrome 2021", "AttentiveChrome (rerun 2021)" and "MLP (rerun
+    2021)" (gzerveas/TransformChrome), or "DeepChrome 2.0 ..." (ssss1029/gene_expression_294), where
+    "training set: ..." is one of `published_training_sets`. Linear models are the best of 5 seeds
+    by validation, the CNNs a single run; not every source has every cell type.
+    """
+    return _read("published_auroc.csv")
+
+
+@cache
+def published_cross_cell() -> pd.DataFrame:
+    """Return the cross-cell AUROC of DeepChrome 2.0: train_cell, test_cell, auroc.
+
+    55 cell types, each tested on the 54 others (ssss1029/gene_expression_294), on the published
+    labels.
+    """
+    return _read("published_cross_cell.csv")
+
+
+@cache
+def published_training_sets() -> pd.DataFrame:
+    """Return the training sets of DeepChrome 2.0: training_set, test_cell, train_cells.
+
+    `train_cells` are ids separated by spaces (ssss1029/gene_expression_294), empty where no cell
+    type fits. Half of the sets lack E128.
+    """
+    return _read("published_training_sets.csv", keep_default_na=False)
