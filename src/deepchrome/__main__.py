@@ -1,0 +1,5 @@
+"""`python -m deepchrome`."""
+
+from deepchrome.cli import main
+
+main()

@@ -1,0 +1,98 @@
+"""What a person sees while a stage runs."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from deepchrome.training import Epoch, Job
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def warn(message: str) -> None:
+    """Print a warning that is not missed."""
+    console.print(f"[bold yellow]warning:[/] {escape(message)}")
+
+
+class _Rate(ProgressColumn):
+    """Units a second, in the unit of the task."""
+
+    def render(self, task: Task) -> Text:
+        # over the whole run: rich forgets its own speed when a total changes
+        elapsed = task.finished_time or task.elapsed
+        if not elapsed or not task.completed:
+            return Text("")
+        speed = task.completed / elapsed
+        digits = 0 if speed >= 100 else 1
+        return Text(f"{speed:,.{digits}f} {task.fields['unit']}/s")
+
+
+class Advance:
+    """Moves one bar on; called as `advance(n=1, note=None)`."""
+
+    def __init__(self, bar: Progress, task: TaskID):
+        self._bar, self._task = bar, task
+
+    def __call__(self, n: float = 1, note: str | None = None) -> None:
+        self._bar.advance(self._task, n)
+        if note is not None:
+            self._bar.update(self._task, note=note)
+
+    def total(self, total: float) -> None:
+        """Say how much there is in all, or how much it has turned out to be."""
+        self._bar.update(self._task, total=total)
+
+
+@contextlib.contextmanager
+def progress(title: str, unit: str, total: float) -> Iterator[Advance]:
+    """Show a bar with rate and time left (at the end, time taken) while the block runs."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=12),
+        TaskProgressColumn(),
+        _Rate(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+    )
+    with bar:
+        yield Advance(bar, bar.add_task(title, total=total, unit=unit, note=""))
+
+
+class TrainingProgress:
+    """Moves a bar on with the epochs of training, and notes the mean best validation AUROC.
+
+    left: for each job, at most, the training genes that it will see.
+    """
+
+    def __init__(self, advance: Advance, left: "dict[Job, int]"):
+        self._advance, self._left = advance, left
+        self._best: dict[Job, float] = {}
+        self._seen = 0
+
+    def __call__(self, epoch: "Epoch") -> None:
+        self._seen += epoch.genes_seen
+        for job, auroc in zip(epoch.jobs, epoch.valid_auroc, strict=True):
+            self._best[job] = max(auroc, self._best.get(job, 0))
+            self._left[job] = 0
+        for job in epoch.going[:1]:
+            self._left[job] = epoch.genes_left  # of the whole group
+        # models stop early: there is less to do
+        self._advance.total(self._seen + sum(self._left.values()))
+        mean = sum(self._best.values()) / len(self._best)
+        self._advance(epoch.genes_seen, f"AUROC {mean:.3f}")

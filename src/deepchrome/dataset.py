@@ -1,0 +1,164 @@
+"""The dataset: the one schema that every stage after `ingest` reads.
+
+dataset.json            what it is: cell types, marks, values, source, label rule, content hash
+genes.parquet           gene_id, symbol, chrom, tss, strand, split (unknown: null)
+labels.parquet          cell, gene_id, rpkm, label, published_label (unknown: null)
+signals/<cell>.parquet  gene_id, bin, <five marks>: 100 rows a gene, sorted by gene and bin
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from deepchrome import MARKS, N_BINS
+from deepchrome.errors import DeepChromeError, listing, nearest
+
+
+@dataclass(frozen=True)
+class CellType:
+    """One cell type in memory; all arrays are in the order of `gene_id`, which is sorted.
+
+    `X`: shape=(genes, bins, marks), uint16 read counts. `y`: shape=(genes,), int8, 1 is high.
+    `split`: shape=(genes,), "train", "valid" or "test".
+    """
+
+    cell: str
+    gene_id: np.ndarray
+    X: np.ndarray
+    y: np.ndarray
+    split: np.ndarray
+
+    def part(self, split: str) -> "CellType":
+        """Return the genes of one split."""
+        return self._only(self.split == split)
+
+    def without(self, split: str) -> "CellType":
+        """Return the genes of the other splits."""
+        return self._only(self.split != split)
+
+    def _only(self, keep: np.ndarray) -> "CellType":
+        return CellType(self.cell, self.gene_id[keep], self.X[keep], self.y[keep], self.split[keep])
+
+
+class Dataset:
+    """A dataset on disk, read piece by piece.
+
+    Raises DeepChromeError where `path` holds none.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        try:
+            text = (self.path / "dataset.json").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise DeepChromeError(
+                f"{self.path}: no dataset.json here; make the dataset with 'dvc repro ingest'"
+            ) from None
+        self.info: dict[str, Any] = json.loads(text)
+
+    @property
+    def cells(self) -> list[str]:
+        """The cell types, in order."""
+        return list(self.info["cells"])
+
+    @property
+    def hash(self) -> str:
+        """The content hash: the same for the same genes, signals, labels and splits."""
+        return str(self.info["hash"])
+
+    @cached_property
+    def genes(self) -> pd.DataFrame:
+        """`genes.parquet`, indexed by gene_id."""
+        return pd.read_parquet(self.path / "genes.parquet").set_index("gene_id")
+
+    @cached_property
+    def labels(self) -> pd.DataFrame:
+        """`labels.parquet`: cell, gene_id, rpkm, label, published_label."""
+        return pd.read_parquet(self.path / "labels.parquet")
+
+    def signals_path(self, cell: str) -> Path:
+        """Where a cell type's signals lie."""
+        return self.path / "signals" / f"{cell}.parquet"
+
+    def load(self, cell: str) -> CellType:
+        """Read one cell type whole."""
+        if cell not in self.cells:
+            raise DeepChromeError(
+                f"cell type {cell!r} is not in {self.path}{nearest(cell, self.cells)} "
+                f"It has {listing(self.cells)}."
+            )
+        table = pq.read_table(self.signals_path(cell), columns=["gene_id", *MARKS])
+        gene_id = _every_gene(table["gene_id"])
+        X = np.empty((len(table), len(MARKS)), table.schema.field(MARKS[0]).type.to_pandas_dtype())
+        for i, mark in enumerate(MARKS):
+            X[:, i] = table[mark].to_numpy()
+        labels = self._labels[cell]
+        if not np.array_equal(labels.index, gene_id):
+            labels = labels.loc[gene_id]
+        return CellType(
+            cell=cell,
+            gene_id=gene_id,
+            X=X.reshape(len(gene_id), N_BINS, len(MARKS)),
+            y=labels.to_numpy(np.int8),
+            split=self._splits.loc[gene_id].to_numpy(object),
+        )
+
+    @cached_property
+    def _labels(self) -> dict[str, pd.Series]:
+        """The labels of each cell type, indexed by gene_id."""
+        table = self.labels.assign(gene_id=self.labels["gene_id"].astype(object))
+        by_cell = table.groupby("cell", observed=True)
+        return {str(cell): rows.set_index("gene_id")["label"] for cell, rows in by_cell}
+
+    @cached_property
+    def _splits(self) -> pd.Series:
+        """The split of each gene; an index of plain strings is faster to look up than Arrow's."""
+        return self.genes["split"].astype(object).set_axis(self.genes.index.astype(object))
+
+
+def _every_gene(column: pa.ChunkedArray) -> np.ndarray:
+    """Return one gene_id for each run of 100 rows; decoding every row is slow."""
+    found, seen = [], 0
+    for chunk in column.chunks:
+        codes = chunk.indices.to_numpy()[-seen % N_BINS :: N_BINS]
+        found.append(chunk.dictionary.to_numpy(zero_copy_only=False)[codes])
+        seen += len(chunk)
+    return np.concatenate(found)
+
+
+def write_signals(path: Path, gene_id: np.ndarray, X: np.ndarray) -> None:
+    """Write one cell type's signals: X of shape=(genes, bins, marks), genes sorted by id."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    n = len(gene_id)
+    codes = pa.array(np.repeat(np.arange(n, dtype=np.int32), N_BINS))
+    columns: dict[str, pa.Array] = {
+        "gene_id": pa.DictionaryArray.from_arrays(codes, pa.array(gene_id, pa.string())),
+        "bin": pa.array(np.tile(np.arange(1, N_BINS + 1, dtype=np.uint8), n)),
+    }
+    flat = X.reshape(n * N_BINS, len(MARKS))
+    for i, mark in enumerate(MARKS):
+        columns[mark] = pa.array(np.ascontiguousarray(flat[:, i]))
+    pq.write_table(pa.table(columns), path, compression="snappy")  # half the time to read of zstd
+
+
+def content_hash(cell: CellType) -> str:
+    """Return SHA-256 over all of a cell type that a model can learn from, as 64 hex digits."""
+    digest = hashlib.sha256()
+    for part in (cell.cell, "\n".join(cell.gene_id), "\n".join(cell.split)):
+        digest.update(part.encode() + b"\0")
+    digest.update(np.ascontiguousarray(cell.X).tobytes())
+    digest.update(cell.y.astype(np.int8).tobytes())
+    return digest.hexdigest()
+
+
+def combined_hash(hashes: list[str]) -> str:
+    """Return one short hash (16 hex digits) for the cell types' content hashes, in order."""
+    return hashlib.sha256("".join(hashes).encode()).hexdigest()[:16]

@@ -1,0 +1,52 @@
+"""Outputs that appear whole or not at all."""
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+_TEMPORARY = ".partial-"
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing(*paths: str | Path) -> Iterator[list[Path]]:
+    """Build several outputs beside their places and swap them in together when all are done.
+
+    Yields one temporary path for each of `paths` (its parent exists, it does not). When the block
+    ends normally, each replaces what stood at its path; an output that the block did not write is
+    removed there too. When the block raises, the earlier outputs are untouched.
+    """
+    targets = [Path(path) for path in paths]
+    temporary = []
+    for target in targets:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for stale in target.parent.glob(f"{_TEMPORARY}*-{target.name}"):  # left by a killed run
+            remove(stale)
+        temporary.append(target.parent / f"{_TEMPORARY}{os.getpid()}-{target.name}")
+    try:
+        yield temporary
+        for new, target in zip(temporary, targets, strict=True):
+            if target.is_dir() or not new.exists():
+                remove(target)  # os.replace cannot put anything over a folder
+            if new.exists():
+                os.replace(new, target)
+    finally:
+        for new in temporary:
+            remove(new)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a small JSON file as people read it: indented, one key a line."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
