@@ -1,0 +1,1 @@
+"""Where data come from: raw tables and archives, read into arrays. Knows nothing of models."""
