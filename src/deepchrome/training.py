@@ -1,0 +1,537 @@
+"""The training loop: many networks of one architecture, one for each job, at once.
+
+Parameters are stacked along a leading axis of jobs and the loss is summed over jobs, so one
+backward pass gives each job its own gradient. A job's trajectory does not depend on its company:
+its initial weights, batch order, steps per epoch, schedule, best epoch and early stop are its own.
+(Only dropout masks are drawn for all jobs of a group together.)
+"""
+
+import math
+import multiprocessing
+import os
+import signal
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deepchrome.checkpoints import Checkpoints
+from deepchrome.dataset import CellType, Dataset
+from deepchrome.errors import DeepChromeError
+from deepchrome.machine import cores
+from deepchrome.metrics import auroc_batched
+from deepchrome.params import ModelParams
+from deepchrome.preprocessing import Preprocessing
+from deepchrome.stacked import Graphs, Networks, Optimizer, can_batch, network
+
+MIN_LEARNING_RATE = 1e-6
+"""Where cosine annealing ends (DeepChrome 2.0)."""
+
+ENOUGH = 8
+"""Small networks that one process trains on a CPU before another is worth its start."""
+
+SCORING_BATCH = 1024
+"""Genes scored at a time."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One network to train.
+
+    name: a cell type, or a training set's own name. seed: of its random numbers. cells: the cell
+    types whose genes it learns from; by default the one that it is named after. examples: how many
+    of their training genes, drawn at random; None takes all.
+    """
+
+    name: str
+    seed: int
+    cells: tuple[str, ...] = ()
+    examples: int | None = None
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The cell types whose genes it learns from."""
+        return self.cells or (self.name,)
+
+    def stream(self, purpose: str) -> int:
+        """Return a seed of this job's own for one purpose, the same whoever trains beside it."""
+        key = zlib.crc32(f"{self.name}/{purpose}".encode())
+        return int(np.random.SeedSequence([self.seed, key]).generate_state(1, np.uint64)[0] >> 1)
+
+
+@dataclass
+class Trained:
+    """What a job ends with: the weights of its best epoch and how it got there."""
+
+    job: Job
+    weights: dict[str, np.ndarray]
+    shift: np.ndarray
+    scale: np.ndarray
+    best_epoch: int = 0
+    valid_auroc: float = -math.inf
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What is known after an epoch of a group, for progress bars and TensorBoard.
+
+    genes_seen: training genes that were computed on; 0 where the epoch was computed earlier.
+    genes_left: at most, those that the group's models would still see without an early stop. going:
+    the jobs that have not stopped.
+    """
+
+    epoch: int
+    jobs: list[Job]
+    train_loss: list[float]
+    valid_auroc: list[float]
+    genes_seen: int = 0
+    genes_left: int = 0
+    going: Sequence[Job] = ()
+
+
+def replay(trained: Sequence[Trained]) -> Iterator[Epoch]:
+    """Report again the epochs of models that were trained earlier."""
+    for epoch in range(1, max((len(one.history) for one in trained), default=0) + 1):
+        still = [one for one in trained if len(one.history) >= epoch]
+        rows = [one.history[epoch - 1] for one in still]
+        yield Epoch(
+            epoch,
+            [one.job for one in still],
+            [row["train_loss"] for row in rows],
+            [row["valid_auroc"] for row in rows],
+        )
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device: "auto" takes a GPU where there is one.
+
+    Raises DeepChromeError for "cuda" without one, and for any other name.
+    """
+    if name not in ("auto", "cpu", "cuda"):
+        raise DeepChromeError(f"device: found {name!r}, expected auto, cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise DeepChromeError(
+            "device: cuda: no CUDA GPU is available here; set device: auto or device: cpu"
+        )
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def groups(
+    jobs: Sequence[Job], n_parameters: int, cells_at_once: int | str, device: torch.device
+) -> list[list[Job]]:
+    """Cut the jobs into groups that train together.
+
+    On a CPU a group's weights should stay in its caches: large networks train one by one, small
+    ones together, but where there are many, in a group for each core. A GPU takes all there are, up
+    to 100 million parameters.
+    """
+    if cells_at_once == "auto":
+        size = max(1, (100_000_000 if device.type == "cuda" else 500_000) // n_parameters)
+        if device.type == "cpu":
+            size = min(size, max(ENOUGH, -(-len(jobs) // cores())))
+    else:
+        size = int(cells_at_once)
+    return [list(jobs[start : start + size]) for start in range(0, len(jobs), size)]
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A group and all that a worker process needs to train it."""
+
+    jobs: list[Job]
+    data: Dataset
+    params: ModelParams
+    device: str
+    precision: str
+    checkpoints: Checkpoints | None
+
+
+def train_groups(
+    jobs: Sequence[Job],
+    data: Dataset,
+    params: ModelParams,
+    device: torch.device,
+    cells_at_once: int | str = "auto",
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    precision: str = "float32",
+    checkpoints: Checkpoints | None = None,
+) -> list[Trained]:
+    """Train all jobs, group by group; on a CPU several groups at a time, in processes.
+
+    Networks this small gain little from a second core (and lose much where it is busy), so each
+    process computes on its share of the cores: one, where there are as many groups as cores.
+    Returns one Trained a job, in order.
+    """
+    n_parameters = sum(p.numel() for p in network(params).parameters())
+    if cells_at_once == "auto" and not can_batch(params):
+        cells_at_once = 1
+    tasks = [
+        _Task(group, data, params, str(device), precision, checkpoints)
+        for group in groups(jobs, n_parameters, cells_at_once, device)
+    ]
+    workers = min(cores(), len(tasks)) if device.type == "cpu" else 1
+    if workers <= 1:
+        return [one for task in tasks for one in _train(task, on_epoch)]
+    context = multiprocessing.get_context("spawn")
+    queue = context.SimpleQueue()
+    pool = ProcessPoolExecutor(
+        workers, context, initializer=_start_worker, initargs=(queue, max(1, cores() // workers))
+    )
+    try:
+        futures = [pool.submit(_train_in_worker, task) for task in tasks]
+        waiting = set(futures)
+        while waiting:
+            done, waiting = wait(waiting, timeout=0.1)
+            while not queue.empty():
+                on_epoch(queue.get())
+            for future in done:
+                future.result()  # raises what the worker raised, at once
+        return [one for future in futures for one in future.result()]
+    except BrokenProcessPool:
+        raise DeepChromeError(
+            "a training process was killed, perhaps for lack of memory; "
+            "train fewer models together with train.cells_at_once"
+        ) from None
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in multiprocessing.active_children():
+            process.terminate()
+
+
+_queue: Any = None
+
+
+def _start_worker(queue: Any, threads: int) -> None:
+    """Prepare a worker process; its parent deals with Ctrl-C, and takes it along when killed."""
+    global _queue
+    _queue = queue
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(threads)
+    parent = multiprocessing.parent_process()
+
+    def end_with_parent() -> None:
+        if parent:
+            parent.join()
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+def _train_in_worker(task: _Task) -> list[Trained]:
+    return _train(task, _queue.put)
+
+
+def _train(task: _Task, on_epoch: Callable[[Epoch], None]) -> list[Trained]:
+    names = dict.fromkeys(cell for job in task.jobs for cell in job.sources)
+    cells = {name: task.data.load(name).without("test") for name in names}
+    device = torch.device(task.device)
+    return fit(task.jobs, cells, task.params, device, on_epoch, task.precision, task.checkpoints)
+
+
+def fit(
+    jobs: Sequence[Job],
+    cells: dict[str, CellType],
+    params: ModelParams,
+    device: torch.device,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    precision: str = "float32",
+    checkpoints: Checkpoints | None = None,
+) -> list[Trained]:
+    """Train one group of jobs, each on the training genes of its cell types.
+
+    The epoch with the best AUROC on their validation genes is kept; a job stops after
+    `params.patience` epochs without a better one. Genes of the test split are not looked at.
+    cells: the data of every cell type that the jobs name. precision: "float32"; "tf32" (matrix
+    products on a GPU's tensor cores) or "bfloat16" (autocast). With `checkpoints`, an interrupted
+    call goes on from the last one, with the same result. Returns one Trained a job, in order.
+    """
+    group = _Group(jobs, cells, params, device, precision)
+    saved = checkpoints.load(group.jobs) if checkpoints else None
+    if saved:
+        group.restore(*saved)
+        for epoch in replay(group.results):
+            now = epoch.epoch == group.epoch
+            left, going = (group.genes_left(), group.going()) if now else (0, ())
+            on_epoch(replace(epoch, genes_left=left, going=going))
+    last = time.monotonic()
+    while group.active:
+        on_epoch(group.train_epoch())
+        if checkpoints and (not group.active or time.monotonic() - last > checkpoints.seconds):
+            checkpoints.save(group.jobs, *group.state())
+            last = time.monotonic()
+    by_job = {one.job: one for one in group.results}
+    return [by_job[job] for job in jobs]
+
+
+class _Examples:
+    """Training and validation genes of several cell types on the device.
+
+    Counts lie there as uint16 and become a network's input batch by batch; what a reduction leaves
+    of them (one number a mark) is computed once. Each example is one gene in one cell type.
+    """
+
+    def __init__(self, cells: dict[str, CellType], params: ModelParams, device: torch.device):
+        self.preprocessing = Preprocessing.of(params)
+        rows: dict[str, dict[str, np.ndarray]] = {}
+        x, y = [], []
+        start = 0
+        for name, cell in cells.items():
+            rows[name] = {}
+            for split in ("train", "valid"):
+                part = cell.part(split)
+                if not (part.y == 1).any() or not (part.y == 0).any():
+                    raise DeepChromeError(
+                        f"{name}: the {split} split has {len(part.y)} genes, all of one class; "
+                        "expected high and low genes"
+                    )
+                counts = torch.from_numpy(part.X)
+                x.append(self.preprocessing.features(counts) if params.reduce else counts)
+                y.append(torch.from_numpy(part.y).float())
+                rows[name][split] = np.arange(start, start + len(part.y))
+                start += len(part.y)
+        self.rows = rows
+        # few operators take uint16; those that copy take its bits as int16
+        joined = (
+            torch.cat(x) if params.reduce else torch.cat([part.view(torch.int16) for part in x])
+        )
+        self.x, self.y = joined.to(device), torch.cat(y).to(device)
+
+    def of(self, job: Job, split: str) -> np.ndarray:
+        """Return the rows of a job's examples, int64."""
+        rows = np.concatenate([self.rows[cell][split] for cell in job.sources])
+        if split == "valid" or job.examples is None:
+            return rows
+        rng = np.random.default_rng(job.stream("examples"))
+        return np.sort(rng.choice(rows, min(job.examples, len(rows)), replace=False))
+
+    def features(self, rows: Tensor) -> Tensor:
+        """Return features before standardization, shape=(*rows.shape, bins, marks)."""
+        x = self.x.index_select(0, rows.flatten())
+        if not self.preprocessing.reduce:
+            x = self.preprocessing.features(x.view(torch.uint16))
+        return x.unflatten(0, rows.shape)
+
+    def scale(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Fit shift and scale of each mark on some examples."""
+        parts = torch.from_numpy(rows).to(self.x.device).split(SCORING_BATCH)
+        return self.preprocessing.fit(self.features(part) for part in parts)
+
+
+class _Group:
+    """Jobs that train together: their networks, their batches and how far they are."""
+
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        cells: dict[str, CellType],
+        params: ModelParams,
+        device: torch.device,
+        precision: str,
+    ):
+        self.params, self.device = params, device
+        self.examples = _Examples(cells, params, device)
+        train_rows = {job: self.examples.of(job, "train") for job in jobs}
+        # jobs with the most steps an epoch first, so that those still active at a step are a prefix
+        self.jobs = sorted(jobs, key=lambda job: -len(train_rows[job]))
+        self.train_rows = [train_rows[job] for job in self.jobs]
+        sizes = np.array([len(rows) for rows in self.train_rows])
+        self.sizes, self.steps = sizes, -(-sizes // params.batch_size)
+        scales = [self.examples.scale(rows) for rows in self.train_rows]
+        self.shift = torch.stack([shift for shift, _ in scales]).to(device)
+        self.scale = torch.stack([scale for _, scale in scales]).to(device)
+        self._set_validation()
+        seeds = [job.stream("weights") for job in self.jobs]
+        dropout_seed = self.jobs[0].stream("dropout")
+        self.networks = Networks(params, seeds, dropout_seed, device, precision)
+        self.optimizer = Optimizer(self.networks.weights, params, self.steps)
+        self.batch_order = [np.random.default_rng(job.stream("batches")) for job in self.jobs]
+        self.results = [
+            Trained(job, {}, shift.numpy(), scale.numpy())
+            for job, (shift, scale) in zip(self.jobs, scales, strict=True)
+        ]
+        self.graphs = Graphs(self._step) if device.type == "cuda" else None
+        self.epoch = 0
+        self.active = list(range(len(self.jobs)))
+        """Positions of the jobs that still train, the same order as the rows of `networks`."""
+
+    def _set_validation(self) -> None:
+        """Lay out the validation genes of all jobs, padded to the longest: shape=(jobs, genes)."""
+        rows = [self.examples.of(job, "valid") for job in self.jobs]
+        longest = max(len(one) for one in rows)
+        padded = np.zeros((len(rows), longest), np.int64)
+        mask = np.zeros(padded.shape, bool)
+        for i, one in enumerate(rows):
+            padded[i, : len(one)] = one
+            mask[i, : len(one)] = True
+        self.valid = torch.from_numpy(padded).to(self.device)
+        self.valid_mask = torch.from_numpy(mask).to(self.device)
+
+    def _inputs(self, rows: Tensor) -> Tensor:
+        """Return standardized features of examples, rows of shape=(jobs, genes)."""
+        n = len(rows)
+        x = self.examples.features(rows)  # (jobs, genes, bins, marks)
+        if not self.examples.preprocessing.standardize:
+            return x
+        return (x - self.shift[:n, None, None]) / self.scale[:n, None, None]
+
+    def genes_left(self) -> int:
+        """Return how many genes the active jobs would still see without an early stop."""
+        return int(self.sizes[self.active].sum()) * (self.params.epochs - self.epoch)
+
+    def going(self) -> list[Job]:
+        """Return the jobs that still train."""
+        return [self.jobs[j] for j in self.active]
+
+    def train_epoch(self) -> Epoch:
+        """Train one epoch, score the validation genes, and drop the jobs that stop."""
+        self.epoch += 1
+        jobs = self.going()
+        losses = self._train()
+        aurocs = self._validate()
+        seen = int(self.sizes[self.active].sum())
+        going = []
+        for i, (j, loss, auroc) in enumerate(zip(self.active, losses, aurocs, strict=True)):
+            mine = self.results[j]
+            if not math.isfinite(loss):
+                raise DeepChromeError(
+                    f"{mine.job.name}, seed {mine.job.seed}: the training loss became "
+                    f"{loss} in epoch {self.epoch}; use a lower learning_rate or input: log1p"
+                )
+            mine.history.append({"epoch": self.epoch, "train_loss": loss, "valid_auroc": auroc})
+            if auroc > mine.valid_auroc or not mine.weights:
+                mine.valid_auroc, mine.best_epoch = auroc, self.epoch
+                mine.weights = self.networks.weights_of(i)
+            waited = self.epoch - mine.best_epoch
+            if waited < self.params.patience and self.epoch < self.params.epochs:
+                going.append(i)
+        self._keep(going)
+        return Epoch(self.epoch, jobs, losses, aurocs, seen, self.genes_left(), self.going())
+
+    def _train(self) -> list[float]:
+        """Take every step of an epoch; return each active job's mean loss."""
+        sizes, steps = self.sizes[self.active], self.steps[self.active]
+        order = [self.batch_order[j].permutation(self.train_rows[j]) for j in self.active]
+        index, present = _batches(order, self.params.batch_size)
+        rates = learning_rates(self.params, self.epoch, steps)
+        # all that the epoch needs goes to the device at once; nothing comes back before its end
+        on_device = torch.from_numpy(index).to(self.device)
+        weight = torch.from_numpy(present).to(self.device)
+        rate = torch.from_numpy(rates).float().to(self.device) if self.graphs else rates
+        loss_sum = torch.zeros(len(self.active), device=self.device)
+        for step in range(index.shape[1]):
+            n = int((steps > step).sum())  # the jobs that have a batch left
+            now: Any = on_device[:n, step], weight[:n, step], rate[:n, step]
+            loss_sum[:n] += self.graphs.step(*now) if self.graphs else self._step(*now)
+        return (loss_sum.cpu().numpy() / sizes).tolist()
+
+    def _step(self, rows: Tensor, w: Tensor, rates: np.ndarray | Tensor) -> Tensor:
+        """Take one step of the first jobs; return the sum of each one's losses.
+
+        rows, w: shape=(jobs, batch), examples and 0 for padding. rates: shape=(jobs,).
+        """
+        loss, gradients = self.networks.gradients(self._inputs(rows), self.examples.y[rows], w)
+        self.optimizer.step(gradients, rates)
+        return loss * w.sum(1)
+
+    def _validate(self) -> list[float]:
+        parts = [
+            self.networks.score(self._inputs(rows)) for rows in self.valid.split(SCORING_BATCH, 1)
+        ]
+        y = self.examples.y[self.valid]
+        return auroc_batched(y, torch.cat(parts, 1), self.valid_mask).tolist()
+
+    def _keep(self, going: list[int]) -> None:
+        if len(going) == len(self.active):
+            return
+        self.active = [self.active[i] for i in going]
+        kept = torch.tensor(going, device=self.device, dtype=torch.int64)
+        self.shift, self.scale = self.shift[kept], self.scale[kept]
+        self.valid, self.valid_mask = self.valid[kept], self.valid_mask[kept]
+        self.networks.keep(kept)
+        self.optimizer.keep(kept, self.steps[self.active])
+        if self.graphs:
+            self.graphs.forget()
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return all that `restore` needs to go on from here: tensors, and what JSON can hold."""
+        tensors = {"random": _random_state(self.device)}
+        tensors |= {f"weights.{name}": w for name, w in self.networks.weights.items()}
+        tensors |= self.optimizer.state()
+        for j, one in enumerate(self.results):
+            tensors |= {f"best.{j}.{n}": torch.from_numpy(w) for n, w in one.weights.items()}
+        return tensors, {
+            "epoch": self.epoch,
+            "active": self.active,
+            "batch_order": [generator.bit_generator.state for generator in self.batch_order],
+            "results": [
+                {"best_epoch": o.best_epoch, "valid_auroc": o.valid_auroc, "history": o.history}
+                for o in self.results
+            ],
+        }
+
+    def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        """Go on from what `state` returned."""
+        self.epoch = state["epoch"]
+        self._keep(state["active"])
+        for name in self.networks.weights:
+            self.networks.weights[name].copy_(tensors[f"weights.{name}"])
+        self.optimizer.restore(tensors)
+        _set_random_state(self.device, tensors["random"])
+        for generator, saved in zip(self.batch_order, state["batch_order"], strict=True):
+            generator.bit_generator.state = saved
+        for j, (one, saved) in enumerate(zip(self.results, state["results"], strict=True)):
+            one.best_epoch, one.valid_auroc = saved["best_epoch"], saved["valid_auroc"]
+            one.history = saved["history"]
+            prefix = f"best.{j}."
+            one.weights = {
+                name.removeprefix(prefix): tensor.numpy()
+                for name, tensor in tensors.items()
+                if name.startswith(prefix)
+            }
+
+
+def _random_state(device: torch.device) -> Tensor:
+    """Return the state of the generator that dropout draws from."""
+    return torch.cuda.get_rng_state() if device.type == "cuda" else torch.get_rng_state()
+
+
+def _set_random_state(device: torch.device, state: Tensor) -> None:
+    (torch.cuda.set_rng_state if device.type == "cuda" else torch.set_rng_state)(state)
+
+
+def _batches(order: Sequence[np.ndarray], batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cut each job's examples, in the order of an epoch, into batches.
+
+    Returns the examples, int64, and 1 where one is filled, float32; both
+    shape=(jobs, steps, batch_size).
+    """
+    steps = -(-max(len(rows) for rows in order) // batch_size)
+    index = np.zeros((len(order), steps * batch_size), np.int64)
+    present = np.zeros(index.shape, np.float32)
+    for i, rows in enumerate(order):
+        index[i, : len(rows)] = rows
+        present[i, : len(rows)] = 1
+    shape = (len(order), steps, batch_size)
+    return index.reshape(shape), present.reshape(shape)
+
+
+def learning_rates(params: ModelParams, epoch: int, steps: np.ndarray) -> np.ndarray:
+    """Return each job's learning rate at each step of an epoch, float64, shape=(jobs, steps).
+
+    epoch: from 1. steps: each job's steps per epoch, which set the pace of its own annealing.
+    """
+    step = np.arange(steps.max())[None, :]
+    if params.schedule == "constant":
+        return np.full((len(steps), step.size), params.learning_rate)
+    done = (epoch - 1 + step / steps[:, None]) / params.epochs
+    span = params.learning_rate - MIN_LEARNING_RATE
+    return MIN_LEARNING_RATE + span * (1 + np.cos(np.pi * done.clip(0, 1))) / 2
