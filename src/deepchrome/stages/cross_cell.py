@@ -1,0 +1,197 @@
+"""cross_cell: is the relation the same in every cell type? Every model on every cell type."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from deepchrome import independence, plots, predictions, published_results
+from deepchrome.console import console, progress
+from deepchrome.dataset import Dataset
+from deepchrome.files import replacing, write_json
+from deepchrome.independence import ABSENT, Estimate, Findings, Scores, Verdict
+from deepchrome.metrics import auroc
+from deepchrome.params import CrossCellParams
+from deepchrome.trained import Models, check_same_data
+from deepchrome.training import choose_device
+
+
+def run(
+    params: CrossCellParams,
+    device: str,
+    dataset: str = "data/dataset",
+    models: str = "models/train",
+    predicted: str = "predictions/cross_cell.parquet",
+    metrics: str = "metrics/cross_cell.json",
+    plots_folder: str = "plots/cross_cell",
+) -> None:
+    """Compute the matrix of AUROCs, cell type trained on x tested on, and what it says.
+
+    Writes the matrix (mean over seeds), the controls beside it, what rows, columns and lineages
+    make of it, and a verdict (docs/cross_cell.md). gap: within a cell type minus between, with a
+    95% bootstrap interval over genes and cell types.
+    """
+    data = Dataset(dataset)
+    trained = Models(models, choose_device(device))
+    check_same_data(trained, data)
+    n = len(trained.cells)
+    with replacing(predicted, metrics, plots_folder) as (predicted_out, metrics_out, plots_out):
+        matrix, scores = predict(data, trained, predicted_out)
+        plots_out.mkdir()
+        matrix.round(6).to_csv(plots_out / "auroc.csv", index=False)
+        title = f"{trained.info['model']}, {plots.describe(data.info)}"
+        plots.cross_cell(plots_out / "auroc.png", title, matrix)
+        own = matrix["train_cell"] == matrix["test_cell"]
+        summary: dict[str, object] = {
+            "dataset": data.hash,
+            "within_mean": _rounded(matrix.loc[own, "auroc"].mean()),
+        }
+        if n > 1:
+            with progress("controls", "pairs", n**2) as advance:
+                findings = independence.find(scores, label_agreement(data), advance)
+            verdict = independence.verdict(findings, params.equivalence_margin)
+            write_findings(plots_out, findings, verdict)
+            plots.controls(
+                plots_out / "controls.png", title, findings.estimates, params.equivalence_margin
+            )
+            if len(findings.decomposition):
+                plots.decomposition(
+                    plots_out / "decomposition.png", title, findings.cells, findings.decomposition
+                )
+                plots.lineage_gap(
+                    plots_out / "lineage.png", title, findings.pairs, findings.lineage
+                )
+            if findings.clusters:
+                order, said = findings.clusters.order, findings.clusters.describe()
+                plots.clusters(plots_out / "clusters.png", title, findings.pairs, order, said)
+            found = findings.estimates
+            summary |= {
+                "between_mean": _rounded(matrix.loc[~own, "auroc"].mean()),
+                "gap": _rounded(found["gap"].value),
+                "gap_ci95": _interval(found["gap"]),
+                "no_chromatin_auroc": _rounded(found["no_chromatin"].value),
+                "switching_auroc": _rounded(found["switching"].value),
+                "switching_difference_auroc": _rounded(found["difference"].value),
+                "shuffled_auroc": _rounded(found["shuffled"].value),
+                "verdict": verdict.word,
+            }
+        else:  # one cell type has nothing to be compared with
+            summary |= dict.fromkeys(_OF_PAIRS)
+        beside = published_results.beside(
+            data, matrix[["train_cell", "test_cell", "auroc"]], published_results.matrix()
+        )
+        if beside is not None:
+            beside.round(6).to_csv(plots_out / "published.csv", index=False)
+            plots.published(plots_out / "published.png", title, beside)
+        write_json(metrics_out, summary)
+    if n > 1:
+        console.print(
+            f"within a cell type {summary['within_mean']:.3f}, "
+            f"between {summary['between_mean']:.3f}, gap {found['gap'].value:+.3f} "
+            f"(95% interval {found['gap'].low:+.3f} to {found['gap'].high:+.3f})"
+        )
+        console.print(verdict.text)
+    else:
+        console.print(f"one cell type: within {summary['within_mean']:.3f}, nothing between")
+    if beside is not None:
+        console.print(published_results.describe(beside))
+
+
+_OF_PAIRS = (
+    "between_mean",
+    "gap",
+    "gap_ci95",
+    "no_chromatin_auroc",
+    "switching_auroc",
+    "switching_difference_auroc",
+    "shuffled_auroc",
+    "verdict",
+)
+
+
+def predict(data: Dataset, trained: Models, path: Path) -> tuple[pd.DataFrame, Scores]:
+    """Score every cell type's test genes by every model, and write the predictions to `path`.
+
+    Returns the matrix (train_cell, test_cell, n, auroc) and all scores: in memory, 4 bytes for each
+    gene, pair of cell types and seed.
+    """
+    cells, n = trained.cells, len(trained.cells)
+    test_genes = data.genes.index[data.genes["split"] == "test"].sort_values()
+    label = np.full((n, len(test_genes)), ABSENT, np.int8)
+    log_odds = np.full((len(trained.seeds), n, n, len(test_genes)), np.nan, np.float32)
+    rows = []
+    with (
+        predictions.Writer(path) as writer,
+        progress("cross_cell", "pairs", n**2) as advance,
+    ):
+        for tested, cell in enumerate(cells):
+            test = data.load(cell).part("test")
+            score = trained.predict(test.X, cells)  # (cells, seeds, genes)
+            writer.add(cells, trained.seeds, test, score)
+            at = test_genes.get_indexer(test.gene_id)
+            label[tested, at] = test.y
+            with np.errstate(divide="ignore"):
+                odds = np.log(score) - np.log1p(-score)
+            log_odds[:, :, tested, at] = odds.clip(-50, 50).swapaxes(0, 1)
+            rows += [
+                {
+                    "train_cell": train_cell,
+                    "test_cell": cell,
+                    "n": len(test.y),
+                    "auroc": np.mean([auroc(test.y, one) for one in by_seed]),
+                }
+                for train_cell, by_seed in zip(cells, score, strict=True)
+            ]
+            advance(n)
+    rpkm = data.labels.pivot(index="cell", columns="gene_id", values="rpkm")
+    expression = np.log1p(rpkm.reindex(index=cells, columns=test_genes).to_numpy(np.float64))
+    matrix = pd.DataFrame(rows).sort_values(["train_cell", "test_cell"])
+    return matrix, Scores(cells, label, log_odds, expression)
+
+
+def label_agreement(data: Dataset) -> pd.DataFrame:
+    """Return the share of genes with the same label in two cell types, cells x cells."""
+    label = data.labels.pivot(index="cell", columns="gene_id", values="label")
+    values = label.to_numpy(np.float32)
+    known = ~np.isnan(values)
+    high, low = (values == 1).astype(np.float32), (values == 0).astype(np.float32)
+    with np.errstate(invalid="ignore"):
+        both = known.astype(np.float32) @ known.T.astype(np.float32)
+        return pd.DataFrame((high @ high.T + low @ low.T) / both, label.index, label.index)
+
+
+def write_findings(folder: Path, findings: Findings, verdict: Verdict) -> None:
+    """Write every table behind the verdict, and the verdict."""
+    (folder / "verdict.txt").write_text(verdict.text + "\n", encoding="utf-8")
+    controls = pd.DataFrame(
+        [
+            {"statistic": name, "auroc": one.value, "low": one.low, "high": one.high}
+            for name, one in findings.estimates.items()
+        ]
+    )
+    tables = {
+        "controls": controls,
+        "cells": findings.cells,
+        "pairs": findings.pairs,
+        "decomposition": findings.decomposition,
+        "lineage": findings.lineage,
+    }
+    if findings.clusters:
+        tables["clusters"] = pd.DataFrame(
+            {
+                "clusters": [findings.clusters.cluster.max()],
+                "adjusted_rand": [findings.clusters.adjusted_rand],
+                "p": [findings.clusters.p],
+            }
+        )
+    for name, table in tables.items():
+        if len(table):
+            table.round(6).to_csv(folder / f"{name}.csv", index=False)
+
+
+def _rounded(value: float) -> float | None:
+    return None if np.isnan(value) else round(float(value), 6)
+
+
+def _interval(one: Estimate) -> list[float | None]:
+    return [_rounded(one.low), _rounded(one.high)]
