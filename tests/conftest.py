@@ -1,0 +1,166 @@
+"""Small raw data sets and a command line that runs in the test's own process."""
+
+import gzip
+import os
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side
+os.environ["GX_ANALYTICS_ENABLED"] = "False"
+os.environ["DVC_NO_ANALYTICS"] = "1"
+
+ROOT = Path(__file__).parents[1]
+REAL = ROOT.parent / "shared" / "real"
+
+needs_real = pytest.mark.skipif(
+    not REAL.is_dir(), reason=f"the real sample is not at hand ({REAL.parent.name}/real)"
+)
+
+
+@dataclass
+class Gene:
+    """One gene as a file has it: counts of shape=(bins, marks), and where it stands."""
+
+    number: str
+    split: str
+    counts: np.ndarray
+    rpkm: float
+
+    @property
+    def gene_id(self) -> str:
+        return f"ENSG00000{self.number}"
+
+
+def make_genes(per_split: int, seed: int) -> list[Gene]:
+    """Make genes whose H3K4me3 and H3K36me3 rise, and H3K27me3 falls, with their RPKM."""
+    rng = np.random.default_rng(seed)
+    genes = []
+    for i in range(3 * per_split):
+        strength = rng.random()
+        rate = np.array([3 - 2 * strength, 1 + 3 * strength, 2, 1 + 3 * strength, 1])
+        counts = rng.poisson(rate, (100, 5))
+        counts[:, 3] *= 2
+        split = ("train", "valid", "test")[i % 3]
+        genes.append(Gene(f"{i + 1:06d}", split, counts, round(20 * strength**2, 3)))
+    return genes
+
+
+def lines_of(gene: Gene, label: int) -> list[str]:
+    return [
+        f"{gene.number},{b + 1}," + ",".join(map(str, gene.counts[b])) + f",{label}"
+        for b in range(100)
+    ]
+
+
+def write_cell(raw: Path, cell: str, genes: list[Gene]) -> None:
+    """Write one cell type in the published layout, labels by the text rule."""
+    folder = raw / cell / "classification"
+    folder.mkdir(parents=True, exist_ok=True)
+    median = f"{np.median([gene.rpkm for gene in genes]):.3f}"
+    for split in ("train", "valid", "test"):
+        lines = [
+            line
+            for gene in genes
+            if gene.split == split
+            for line in lines_of(gene, int(f"{gene.rpkm:.3f}" > median))
+        ]
+        (folder / f"{split}.csv").write_text("\n".join(lines) + "\n")
+
+
+def write_rpkm(raw: Path, columns: dict[str, list[Gene]]) -> None:
+    """Write the expression table in Roadmap's form, a tab at the end of every data row."""
+    cells = list(columns)
+    genes = [gene.gene_id for gene in columns[cells[0]]]
+    rows = ["\t".join(["gene_id", "E000", *cells])]
+    for i, gene in enumerate(genes):
+        values = [columns[cell][i].rpkm for cell in cells]
+        rows.append("\t".join([gene, "1.000", *(f"{v:.3f}" for v in values)]) + "\t")
+    text = "\n".join(rows) + "\n"
+    (raw / "57epigenomes.RPKM.pc.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
+
+
+def write_raw(raw: Path, cells: tuple[str, ...] = ("E003", "E123"), per_split: int = 40) -> None:
+    columns = {cell: make_genes(per_split, seed) for seed, cell in enumerate(cells)}
+    for cell, genes in columns.items():
+        write_cell(raw, cell, genes)
+    write_rpkm(raw, columns)
+
+
+def set_param(path: Path, key: str, value: object) -> None:
+    """Change one value of a params.yaml: set_param(path, "data.labels", "published")."""
+    params = yaml.safe_load(path.read_text())
+    section = params
+    *outer, last = key.split(".")
+    for part in outer:
+        section = section[part]
+    section[last] = value
+    path.write_text(yaml.safe_dump(params, sort_keys=False))
+
+
+class Project:
+    """A project folder of its own, with params.yaml and raw data, and the commands in it."""
+
+    def __init__(self, path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch):
+        self.path, self._capsys, self._monkeypatch = path, capsys, monkeypatch
+        self.raw = path / "data/raw/demo"
+        (path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+        monkeypatch.chdir(path)
+        monkeypatch.delenv("DVC_ROOT", raising=False)
+        monkeypatch.delenv("DVC_EXP_NAME", raising=False)
+
+    def set(self, key: str, value: object) -> None:
+        set_param(self.path / "params.yaml", key, value)
+
+    def __call__(self, *arguments: str) -> tuple[int, str]:
+        """Run `deepchrome <arguments>`; return the exit status and all that it printed."""
+        from deepchrome import cli
+
+        self._monkeypatch.setattr(sys, "argv", ["deepchrome", *map(str, arguments)])
+        self._capsys.readouterr()
+        try:
+            cli.main()
+            status = 0
+        except SystemExit as exit_:
+            status = exit_.code if isinstance(exit_.code, int) else int(bool(exit_.code))
+        out, err = self._capsys.readouterr()
+        return status, re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", out + err)
+
+    def ok(self, *arguments: str) -> str:
+        status, printed = self(*arguments)
+        assert status == 0, printed
+        return printed
+
+    def refused(self, *arguments: str) -> str:
+        """Run a command that must end in one message with exit status 1 and change no file."""
+        before = self.snapshot()
+        status, printed = self(*arguments)
+        assert status == 1, printed
+        assert "error:" in printed
+        assert "Traceback" not in printed
+        assert self.snapshot() == before, "a refused command changed files"
+        return printed.split("error:", 1)[1]
+
+    def snapshot(self) -> dict[str, bytes]:
+        return {
+            str(path.relative_to(self.path)): path.read_bytes()
+            for path in sorted(self.path.rglob("*"))
+            if path.is_file() and "runs" not in path.parts and "failed_data_docs" not in path.parts
+        }
+
+
+@pytest.fixture
+def project(tmp_path, capsys, monkeypatch) -> Project:
+    return Project(tmp_path, capsys, monkeypatch)
+
+
+@pytest.fixture
+def small(project) -> Project:
+    """A project with two small cell types."""
+    write_raw(project.raw)
+    return project

@@ -1,0 +1,39 @@
+import pytest
+
+from deepchrome.files import replacing
+
+
+def test_swaps_in_whole(tmp_path):
+    folder, file = tmp_path / "a/out", tmp_path / "b.json"
+    for content in ("1", "2"):
+        with replacing(folder, file) as (new, other):
+            new.mkdir()
+            (new / content).write_text(content)
+            other.write_text(content)
+        assert [path.name for path in folder.iterdir()] == [content]
+        assert file.read_text() == content
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["2", "a", "b.json", "out"]
+
+
+def test_keeps_the_earlier_output_on_failure(tmp_path):
+    target = tmp_path / "out"
+    target.mkdir()
+    (target / "old").write_text("old")
+
+    def fail():
+        with replacing(target, tmp_path / "new") as (new, other):
+            new.mkdir()
+            other.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert (target / "old").read_text() == "old"
+
+
+def test_clears_what_a_killed_run_left(tmp_path):
+    (tmp_path / ".partial-999-out").mkdir()
+    with replacing(tmp_path / "out") as (new,):
+        new.write_text("x")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
