@@ -55,7 +55,7 @@ def measure(raw: Path, models: list[str], settings: params.Params) -> pd.DataFra
         with tempfile.TemporaryDirectory() as folder:
             data_params = settings.data.model_copy(update={"raw": str(raw), "labels": labels})
             paths = [f"{folder}/{name}" for name in ("dataset", "ingest.json", "plots")]
-            ingest.run(data_params, CELLS, *paths)
+            ingest.run(data_params, settings.reads, CELLS, *paths)
             data = Dataset(paths[0])
             cells = {cell: data.load(cell) for cell in CELLS}
             scorers = {}

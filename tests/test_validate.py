@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 
 import faults
+from conftest import ROOT
 from deepchrome import MARKS, reference, simulator
 from deepchrome.dataset import Dataset, write_signals
 from deepchrome.errors import DeepChromeError
-from deepchrome.params import DataParams, ValidateParams
+from deepchrome.params import DataParams, ValidateParams, load
 from deepchrome.stages import ingest, validate
 
 REAL = Path(__file__).parents[2] / "shared" / "real"
@@ -49,7 +50,7 @@ def make_dataset(folder: Path, cells: list[str], n: int, seed: int = 0) -> None:
         )
     pd.concat(labels).to_parquet(folder / "labels.parquet", index=False)
     genes = genes.rename(columns={"published_split": "split"}).reset_index()
-    genes.to_parquet(folder / "genes.parquet", index=False)
+    genes.assign(truncated=None).to_parquet(folder / "genes.parquet", index=False)
     info = {
         "cells": cells,
         "marks": list(MARKS),
@@ -431,6 +432,7 @@ def test_real_sample_has_only_true_warnings(
             orient="genomic",
             h3k4me3_doubled=True,
         ),
+        load(ROOT / "params.yaml").reads,
         "all",
         str(folder),
         str(tmp_path / "ingest.json"),

@@ -79,7 +79,8 @@ def simulate(params: ParamsFile = DEFAULT_PARAMS) -> None:
 def ingest(params: ParamsFile = DEFAULT_PARAMS) -> None:
     """Turn the raw directory data.raw into the dataset, data/dataset.
 
-    Checks params.yaml and every line of the raw files. Makes labels from expression and counts the
+    It has the published layout, or reads of your own (docs/own_data.md), or both combined. Checks
+    params.yaml and every line of the raw files. Makes labels from expression and counts the
     published labels that disagree with it (plots/ingest/labels.csv).
     """
     from deepchrome import MARKS, N_BINS, models
@@ -88,7 +89,7 @@ def ingest(params: ParamsFile = DEFAULT_PARAMS) -> None:
 
     loaded = load(params)
     models.check(loaded.models, N_BINS, len(MARKS))
-    ingest.run(loaded.data, loaded.cells)
+    ingest.run(loaded.data, loaded.reads, loaded.cells)
 
 
 @app.command(rich_help_panel=STAGES)
@@ -226,6 +227,50 @@ def audit_labels(
     from deepchrome import audit
 
     audit.run(raw, json_output)
+
+
+@app.command(rich_help_panel=TOOLS)
+def combine(
+    raw: Annotated[
+        list[Path], typer.Argument(help="Raw directories, in any layout.", show_default=False)
+    ],
+    output: Annotated[Path, typer.Option(help="The raw directory to write.")],
+) -> None:
+    """Join raw directories, such as Roadmap's and your own, for one run of the pipeline.
+
+    Each is copied whole and keeps its layout. Genes are matched by Ensembl id without version, and
+    are in the same split in all cell types. Example:
+
+    deepchrome combine data/raw/roadmap data/raw/mine --output data/raw/both
+    """
+    from deepchrome import combine
+
+    combine.run(raw, output)
+
+
+@app.command("simulate-reads", rich_help_panel=TOOLS)
+def simulate_reads(
+    output: Annotated[
+        Path, typer.Option(help="The raw directory to write.", show_default=True)
+    ] = Path("data/raw/reads"),
+    cells: Annotated[
+        str,
+        typer.Option(
+            help="Cell types, separated by commas: EIDs of Roadmap, or NAME=EID for a cell type of "
+            "another name that is simulated as that one."
+        ),
+    ] = "mine_a=E118,mine_b=E114",
+    genes: Annotated[int, typer.Option(help="How many genes, at most.", min=30, max=5000)] = 300,
+    seed: Annotated[int, typer.Option(help="Of all random numbers.", min=0)] = 0,
+) -> None:
+    """Write simulated reads: tagAlign files, samples.tsv, a gene table and expression.
+
+    To try [bold]ingest[/] on reads (docs/own_data.md): the reads lie so that they give exactly the
+    counts that the simulator drew, for genes whose windows do not overlap.
+    """
+    from deepchrome import simulate_reads
+
+    simulate_reads.run(output, cells, genes, seed)
 
 
 @fetch.command()

@@ -1,7 +1,8 @@
 """The dataset: the one schema that every stage after `ingest` reads.
 
 dataset.json            what it is: cell types, marks, values, source, label rule, content hash
-genes.parquet           gene_id, symbol, chrom, tss, strand, split (unknown: null)
+genes.parquet           gene_id, symbol, chrom, tss, strand, split, truncated: whether the window
+                        leaves the chromosome (unknown: null)
 labels.parquet          cell, gene_id, rpkm, label, published_label (unknown: null)
 signals/<cell>.parquet  gene_id, bin, <five marks>: 100 rows a gene, sorted by gene and bin
 """
@@ -26,8 +27,8 @@ from deepchrome.errors import DeepChromeError, listing, nearest
 class CellType:
     """One cell type in memory; all arrays are in the order of `gene_id`, which is sorted.
 
-    `X`: shape=(genes, bins, marks), uint16 read counts. `y`: shape=(genes,), int8, 1 is high.
-    `split`: shape=(genes,), "train", "valid" or "test".
+    `X`: shape=(genes, bins, marks), uint16 counts of reads or float32 signal. `y`: shape=(genes,),
+    int8, 1 is high. `split`: shape=(genes,), "train", "valid" or "test".
     """
 
     cell: str

@@ -37,7 +37,12 @@ _WHOLE = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int6
 _NUMBER = [*_WHOLE, "float", "double"]
 _UNKNOWN = ["null"]  # the type of a column that is null throughout
 
-SIGNALS_COLUMNS = {"gene_id": _TEXT, "bin": _WHOLE, **dict.fromkeys(MARKS, _WHOLE)}
+SIGNALS_COLUMNS = {
+    values: {"gene_id": _TEXT, "bin": _WHOLE, **dict.fromkeys(MARKS, allowed)}
+    for values, allowed in (("counts", _WHOLE), ("signal", ["float"]))
+}
+"""By what the values are, dataset.json's `values`."""
+
 GENES_COLUMNS = {
     "gene_id": _TEXT,
     "symbol": _TEXT + _UNKNOWN,
@@ -45,6 +50,7 @@ GENES_COLUMNS = {
     "tss": _NUMBER + _UNKNOWN,
     "strand": _TEXT + _UNKNOWN,
     "split": _TEXT,
+    "truncated": ["bool", *_UNKNOWN],
 }
 LABELS_COLUMNS = {
     "cell": _TEXT,
@@ -379,18 +385,22 @@ class Measured:
 
 
 def measure(cell: str, gene_id: np.ndarray, X: np.ndarray, label: np.ndarray) -> Measured:
-    """Measure one cell type. X: shape=(genes, bins, marks), whole counts. label: shape=(genes,)."""
+    """Measure one cell type. X: shape=(genes, bins, marks), counts or signal. label: (genes,)."""
     log_sums = np.log1p(X.sum(axis=1, dtype=np.float64))
     flat = np.ascontiguousarray(X).reshape(len(X), -1)
+    whole = np.issubdtype(X.dtype, np.integer)
     fingerprint = np.array(
         [
             int.from_bytes(hashlib.blake2b(gene.tobytes(), digest_size=8).digest())
-            for gene in flat.astype("<u4")
+            for gene in (flat.astype("<u4") if whole else flat)
         ],
         np.uint64,
     )
     fingerprint[np.count_nonzero(flat, axis=1) < INFORMATIVE_BINS] = 0
-    distinct = [np.flatnonzero(np.bincount(X[:, :, m].ravel())) for m in range(len(MARKS))]
+    distinct = [
+        np.flatnonzero(np.bincount(X[:, :, m].ravel())) if whole else np.unique(X[:, :, m])
+        for m in range(len(MARKS))
+    ]
     return Measured(
         cell=cell,
         gene_id=gene_id,
@@ -400,7 +410,7 @@ def measure(cell: str, gene_id: np.ndarray, X: np.ndarray, label: np.ndarray) ->
         score=_cross_fitted(log_sums, label),
         profile=X.mean(axis=0),
         distinct_counts=[len(counts) for counts in distinct],
-        common_factor=[int(np.gcd.reduce(counts)) for counts in distinct],
+        common_factor=[int(np.gcd.reduce(counts)) if whole else 1 for counts in distinct],
     )
 
 

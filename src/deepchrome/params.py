@@ -41,6 +41,16 @@ class DataParams(Section):
     h3k4me3_doubled: bool
 
 
+class ReadsParams(Section):
+    """How aligned reads become the values of bins."""
+
+    count: Literal["overlap", "five_prime"]
+    extend: int = Field(ge=0, le=10_000)
+    min_mapq: int = Field(ge=0, le=255)
+    drop_duplicates: bool
+    depth: Literal["raw", "cpm"]
+
+
 class ValidateParams(Section):
     """Bounds of the expectations that have one."""
 
@@ -107,6 +117,7 @@ class Params(Section):
     protocol: Literal["tuned", "paper"]
     device: Literal["auto", "cpu", "cuda"]
     data: DataParams
+    reads: ReadsParams
     simulate: SimulateParams
     # `validate` is a method of every pydantic model
     validate_: ValidateParams = Field(alias="validate")
@@ -179,6 +190,11 @@ def load(path: str | Path = "params.yaml") -> Params:
         raise DeepChromeError(
             f"{path}: training_sets.somewhat: found {sets.somewhat}, expected at most "
             f"training_sets.high, {sets.high}: it is the wider band"
+        )
+    if params.reads.count == "five_prime" and params.reads.extend:
+        raise DeepChromeError(
+            f"{path}: reads.extend: found {params.reads.extend}, expected 0 with reads.count: "
+            "five_prime, which counts the 5' end alone"
         )
     low, high = params.validate_.class_balance
     if low >= high:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from deepchrome.console import console
+from deepchrome.errors import DeepChromeError
 from deepchrome.files import replacing
 from deepchrome.sources import published
 from deepchrome.sources.genes import orient, read_genes
@@ -32,6 +33,11 @@ def run(
     trained = Models(models, choose_device(device))
     cells = trained.cells if model == "all" else [model]
     trained.index(cells[0])  # an unknown cell type costs nothing
+    if trained.info.get("values", "counts") != "counts":
+        raise DeepChromeError(
+            f"{models}: these models were trained on {trained.info['values']}, and {source} holds "
+            "counts of reads; kinds are not mixed. Put the genes into a raw directory of signal"
+        )
     table = published.read(source, label="optional")
     X = table.X
     if trained.info["h3k4me3_halved"] if h3k4me3_doubled is None else h3k4me3_doubled:

@@ -153,8 +153,8 @@ class Models:
     def predict(self, X: np.ndarray, cells: Sequence[str]) -> np.ndarray:
         """Score genes by the models of several cell types.
 
-        X: counts, shape=(genes, bins, marks), as in a dataset. Returns the probability of high
-        expression, float64, shape=(cell types, seeds, genes).
+        X: counts or signal, shape=(genes, bins, marks), as in a dataset. Returns the probability of
+        high expression, float64, shape=(cell types, seeds, genes).
         """
         rows = torch.tensor([self.index(cell) for cell in cells], device=self.device)
         chosen = {

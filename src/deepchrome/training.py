@@ -275,8 +275,9 @@ def fit(
 class _Examples:
     """Training and validation genes of several cell types on the device.
 
-    Counts lie there as uint16 and become a network's input batch by batch; what a reduction leaves
-    of them (one number a mark) is computed once. Each example is one gene in one cell type.
+    Counts lie there as uint16 (signal as float32) and become a network's input batch by batch; what
+    a reduction leaves of them (one number a mark) is computed once. Each example is one gene in one
+    cell type.
     """
 
     def __init__(self, cells: dict[str, CellType], params: ModelParams, device: torch.device):
@@ -300,9 +301,8 @@ class _Examples:
                 start += len(part.y)
         self.rows = rows
         # few operators take uint16; those that copy take its bits as int16
-        joined = (
-            torch.cat(x) if params.reduce else torch.cat([part.view(torch.int16) for part in x])
-        )
+        self.counts = not params.reduce and x[0].dtype == torch.uint16
+        joined = torch.cat([part.view(torch.int16) if self.counts else part for part in x])
         self.x, self.y = joined.to(device), torch.cat(y).to(device)
 
     def of(self, job: Job, split: str) -> np.ndarray:
@@ -317,7 +317,7 @@ class _Examples:
         """Return features before standardization, shape=(*rows.shape, bins, marks)."""
         x = self.x.index_select(0, rows.flatten())
         if not self.preprocessing.reduce:
-            x = self.preprocessing.features(x.view(torch.uint16))
+            x = self.preprocessing.features(x.view(torch.uint16) if self.counts else x)
         return x.unflatten(0, rows.shape)
 
     def scale(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,8 @@
 `cell_types.csv`: the 56 Roadmap epigenomes (Roadmap Epigenomics data portal): name, lineage group,
 the group's published colour, consolidated reads per mark. `genes.tsv.gz`: the 19,795 protein-coding
 genes of GENCODE v10 (hg19) in the published order, seven of them twice, with the published split
-(DEIB-GECO/ShallowChrome).
+(DEIB-GECO/ShallowChrome). `chromosomes.csv`: lengths of chr1 to chr22, chrX and chrY in hg19 and
+hg38 (UCSC).
 
 Results of others, all on the published labels, which are wrong for 49 of 56 cell types
 (docs/labels.md), so comparable only with a run under `data.labels: published`:
@@ -31,6 +32,12 @@ def _read(name: str, **options: object) -> pd.DataFrame:
 def cell_types() -> pd.DataFrame:
     """Roadmap's 56 cell types, indexed by `eid`: group, color, mnemonic, name, reads_<mark>, ..."""
     return _read("cell_types.csv").set_index("eid")
+
+
+@cache
+def chromosomes() -> pd.DataFrame:
+    """Lengths of the human chromosomes in bp: columns hg19 and hg38, indexed by `chrom`."""
+    return _read("chromosomes.csv").set_index("chrom")
 
 
 @cache

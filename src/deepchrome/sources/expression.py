@@ -15,14 +15,17 @@ FILE_NAME = "57epigenomes.RPKM.pc.gz"
 
 
 def read_rpkm(path: Path) -> pd.DataFrame:
-    """Read `57epigenomes.RPKM.pc.gz`: RPKM of shape=(genes, cell types), indexed by gene_id.
+    """Read an expression table, plain or gzip: shape=(genes, cell types), indexed by gene_id.
 
-    Every data row of Roadmap's file ends in a tab, which would shift pandas' columns by one; here
-    the header says how many columns there are. Values are as printed, with three decimals.
+    Every data row of Roadmap's file, `57epigenomes.RPKM.pc.gz`, ends in a tab, which would shift
+    pandas' columns by one; here the header says how many columns there are. Values are as printed,
+    RPKM, FPKM or TPM.
     Raises DeepChromeError for a damaged file, a repeated gene or a value that is not a number >= 0.
     """
     try:
-        with gzip.open(path, "rt", encoding="utf-8") as file:
+        with open(path, "rb") as start:
+            packed = path.suffix == ".gz" or start.read(2) == b"\x1f\x8b"
+        with (gzip.open if packed else open)(path, "rt", encoding="utf-8") as file:
             header = file.readline().rstrip("\n").rstrip("\t").split("\t")
             if header[0] != "gene_id" or len(header) < 2:
                 raise DeepChromeError(
@@ -51,6 +54,13 @@ def read_rpkm(path: Path) -> pd.DataFrame:
         raise DeepChromeError(f"{path}: not an expression table: {error}") from None
     if not len(table):
         raise DeepChromeError(f"{path}: no genes after the header")
+    longer = table["end"].fillna("") != ""
+    if longer.any():
+        row = int(np.argmax(longer))
+        raise DeepChromeError(
+            f"{path}: line {row + 2}: gene {table['gene_id'].iloc[row]}: more columns than the "
+            f"header has ({len(header)})"
+        )
     table = table.drop(columns="end").set_index("gene_id")
     repeated = table.index[table.index.duplicated()]
     if len(repeated):

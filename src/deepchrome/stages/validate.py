@@ -164,7 +164,8 @@ def check_cell(
     labels: the cell type's rows of labels.parquet.
     """
     path = data.signals_path(cell)
-    if not suites.check(cell, expectations.form_stated(path, expectations.SIGNALS_COLUMNS)):
+    columns = expectations.SIGNALS_COLUMNS[data.info["values"]]
+    if not suites.check(cell, expectations.form_stated(path, columns)):
         return None
     signals = expectations.read_signals(path)
     median = data.info["rpkm_median"][cell]
