@@ -549,3 +549,89 @@ def test_a_header_is_not_read_into_memory(server, fetch):
     server.replies[ARCHIVE].body = archive(None, member(long_name, b"x"))
     with pytest.raises(DeepChromeError, match="belong to none of its files"):
         fetch()
+
+
+READS = "/reads/E003-H3K4me3.tagAlign.gz"
+OTHER_READS = "/reads/E003-H3K9me3.tagAlign.gz"
+
+
+def tag_align() -> bytes:
+    rng = np.random.default_rng(0)
+    rows = [f"chr1\t{s}\t{s + 36}\tN\t1000\t+\n" for s in np.sort(rng.integers(0, 10**8, 500))]
+    return gzip.compress("".join(rows).encode())
+
+
+@pytest.fixture
+def fetch_reads(server: Server, tmp_path: Path) -> Callable[..., list[str]]:
+    """Return `fetch_reads` bound to the server and to folders of this test."""
+    server.replies |= {READS: Reply(tag_align()), OTHER_READS: Reply(tag_align())}
+
+    def bound(marks: str = "H3K4me3", **options: object) -> list[str]:
+        options = {
+            "url": server.address + "/reads",
+            "expression_url": server.address + TABLE,
+            "cache": tmp_path / "cache",
+        } | options
+        return roadmap.fetch_reads(["E003"], marks.split(","), tmp_path / "reads", **options)
+
+    return bound
+
+
+def test_reads_are_fetched_with_expression_and_record(server, fetch_reads, tmp_path):
+    notes = fetch_reads()
+    found = snapshot(tmp_path / "reads")
+    record = json.loads(found.pop("sources.json"))
+    assert found == {"E003-H3K4me3.tagAlign.gz": tag_align(), "57epigenomes.RPKM.pc.gz": table()}
+    assert set(record["files"]) == set(found)
+    assert record["files"]["E003-H3K4me3.tagAlign.gz"]["url"] == server.address + READS
+    assert "E003 lacks H3K27me3, H3K36me3, H3K4me1, H3K9me3" in notes[1]
+    assert not list((tmp_path / "cache").iterdir())
+
+
+def test_reads_that_are_there_are_kept_and_others_added(server, fetch_reads, tmp_path):
+    fetch_reads()
+    fetch_reads("H3K4me3,H3K9me3")
+    assert [path for path, _ in server.seen] == [TABLE, READS, OTHER_READS]
+    (tmp_path / "reads/E003-H3K4me3.tagAlign.gz").write_bytes(b"changed")
+    fetch_reads("H3K4me3,H3K9me3")
+    assert server.seen[-1][0] == READS
+    assert len(server.seen) == 4
+    assert (tmp_path / "reads/E003-H3K4me3.tagAlign.gz").read_bytes() == tag_align()
+
+
+def test_a_broken_download_of_reads_goes_on(server, fetch_reads, tmp_path):
+    server.replies[READS].cuts = [1500]
+    fetch_reads()
+    assert server.ranges_of(READS)[0] is None
+    assert server.ranges_of(READS)[1].startswith("bytes=")
+    assert (tmp_path / "reads/E003-H3K4me3.tagAlign.gz").read_bytes() == tag_align()
+
+
+BAD_READS = {
+    "cut": (tag_align()[:-30], "expected a gzip file, found a broken one"),
+    "another format": (gzip.compress(b"gene_id\tE003\n"), "expected a tagAlign"),
+    "a web page": (b"<html>gone</html>", "it is a web page"),
+}
+
+
+@pytest.mark.parametrize(("body", "message"), BAD_READS.values(), ids=BAD_READS.keys())
+def test_bad_reads_are_not_kept(server, fetch_reads, tmp_path, body, message):
+    server.replies[READS].body = body
+    with pytest.raises(DeepChromeError, match=message):
+        fetch_reads()
+    assert not (tmp_path / "reads/E003-H3K4me3.tagAlign.gz").exists()
+    server.replies[READS].body = tag_align()
+    fetch_reads()
+
+
+def test_unknown_cells_marks_and_files_of_reads(server, fetch_reads, tmp_path):
+    with pytest.raises(DeepChromeError, match=r"--marks: found 'H3K4Me3'; did you mean 'H3K4me3'"):
+        fetch_reads("H3K4Me3")
+    with pytest.raises(DeepChromeError, match="HTTP 404"):
+        fetch_reads("H3K27me3")
+    with pytest.raises(DeepChromeError, match="--cells: found 'E999'"):
+        roadmap.fetch_reads(["E999"], ["H3K4me3"], tmp_path / "x")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/notes.txt").write_text("precious")
+    with pytest.raises(DeepChromeError, match="holds what fetch did not put there"):
+        roadmap.fetch_reads(["E003"], ["H3K4me3"], tmp_path / "mine")

@@ -28,7 +28,7 @@ app = typer.Typer(
 )
 fetch = typer.Typer(
     no_args_is_help=True,
-    help="Download published data: [bold]fetch roadmap[/].",
+    help="Download published data: [bold]fetch roadmap[/], [bold]fetch roadmap-reads[/].",
 )
 STAGES = "Stages of the pipeline, in order"
 TOOLS = "Tools"
@@ -314,6 +314,53 @@ def roadmap(
         expression_url=expression_url,
         checksum=checksum,
         expression_checksum=expression_checksum,
+        force=force,
+    )
+    for line in found:
+        typer.echo(line)
+
+
+@fetch.command("roadmap-reads")
+def roadmap_reads(
+    cells: Annotated[str, typer.Option(help="EIDs of cell types, separated by commas.")],
+    marks: Annotated[
+        str, typer.Option(help="Marks, separated by commas.", show_default="all five")
+    ] = "H3K27me3,H3K36me3,H3K4me1,H3K4me3,H3K9me3",
+    output: Annotated[
+        Path, typer.Option(help="Where to put reads and expression.", show_default=True)
+    ] = Path("data/raw/roadmap-reads"),
+    url: Annotated[
+        str | None,
+        typer.Option(
+            help="Mirror of the folder of <EID>-<mark>.tagAlign.gz.",
+            show_default="Roadmap data portal",
+        ),
+    ] = None,
+    expression_url: Annotated[
+        str | None,
+        typer.Option(help="Mirror of the RPKM table.", show_default="Roadmap data portal"),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Download again although everything is there.")
+    ] = False,
+) -> None:
+    """Download Roadmap's consolidated reads, and its expression table.
+
+    Some 100 to 300 MB for each cell type and mark; what is there already is kept, and a broken
+    download goes on where it stopped. [bold]ingest[/] counts them as it counts your own reads.
+
+    Example:
+    deepchrome fetch roadmap-reads --cells E003 --marks H3K4me3
+
+    """
+    from deepchrome.sources import roadmap
+
+    found = roadmap.fetch_reads(
+        [cell.strip() for cell in cells.split(",")],
+        [mark.strip() for mark in marks.split(",")],
+        output,
+        url=url,
+        expression_url=expression_url,
         force=force,
     )
     for line in found:

@@ -7,6 +7,7 @@ out, secondary and supplementary ones are counted, as there; unmapped reads, whi
 where their mate lies, are not.
 """
 
+import itertools
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -204,28 +205,21 @@ def _bam(path: Path, params: ReadsParams, on_progress: Progress) -> Iterator[Rea
         names = list(bam.references)
         position = done = 0
         iterator = bam.fetch(until_eof=True)
-        at_end = False
-        while not at_end:
+        seen = _BATCH
+        while seen == _BATCH:
             codes, start, end, minus = array("i"), array("q"), array("q"), array("b")
             seen = 0
             try:
-                for read in iterator:
+                for read in itertools.islice(iterator, _BATCH):
                     seen += 1
-                    last = read.reference_end
-                    if (
-                        not read.flag & _LEFT_OUT
-                        and read.mapping_quality >= params.min_mapq
-                        and last is not None
-                        and last > read.reference_start
-                    ):
+                    if read.flag & _LEFT_OUT or read.mapping_quality < params.min_mapq:
+                        continue
+                    length = read.reference_length  # None or 0: no base is aligned
+                    if length:
                         codes.append(read.reference_id)
                         start.append(read.reference_start)
-                        end.append(last)
+                        end.append(read.reference_start + length)
                         minus.append(read.is_reverse)
-                    if seen == _BATCH:
-                        break
-                else:
-                    at_end = True
             except OSError as error:
                 raise _damaged_bam(path, error) from None
             position = bam.tell() >> 16  # the file's own offset of a virtual one

@@ -1,7 +1,7 @@
-"""The published archive and Roadmap's expression table: downloaded, checked, unpacked.
+"""The published archive, Roadmap's reads and its expression table: downloaded, checked, unpacked.
 
 Sources: Zenodo record 2652278 (signals and labels of 56 cell types) and the Roadmap Epigenomics
-data portal (RPKM of 57 epigenomes).
+data portal (consolidated reads, and RPKM of 57 epigenomes).
 """
 
 import functools
@@ -35,8 +35,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from deepchrome import SPLITS, __version__, files
-from deepchrome.errors import DeepChromeError, listing
+from deepchrome import MARKS, SPLITS, __version__, files
+from deepchrome.errors import DeepChromeError, listing, nearest
 from deepchrome.reference import cell_types
 
 ARCHIVE_URL = "https://zenodo.org/record/2652278/files/data.tar.gz"
@@ -44,6 +44,8 @@ EXPRESSION_URL = (
     "https://egg2.wustl.edu/roadmap/data/byDataType/rna/expression/57epigenomes.RPKM.pc.gz"
 )
 EXPRESSION_CHECKSUM = "sha256:c3de00a53a7ef0b5f2529112f9e7fb33ec4e5f8012f8a633a279fe1a605fc843"
+READS_URL = "https://egg2.wustl.edu/roadmap/data/byFileType/alignments/consolidated"
+"""The folder of `<EID>-<mark>.tagAlign.gz`."""
 EXPRESSION_NAME = "57epigenomes.RPKM.pc.gz"
 RECORD_NAME = "sources.json"
 """Beside the data: where they came from, and the checksum of everything fetched."""
@@ -96,6 +98,12 @@ class Record(BaseModel):
     archive: Source
     expression: Source
     files: dict[str, str]
+
+
+class ReadsRecord(BaseModel):
+    """What `sources.json` holds beside reads: where each file came from."""
+
+    files: dict[str, Source]
 
 
 @dataclass(frozen=True)
@@ -207,6 +215,140 @@ def fetch(
         if missing:
             notes.append(f"{what}: {listing(sorted(missing))}")
     return notes
+
+
+def fetch_reads(
+    cells: list[str],
+    marks: list[str],
+    output: Path = Path("data/raw/roadmap-reads"),
+    *,
+    url: str | None = None,
+    expression_url: str | None = None,
+    force: bool = False,
+    cache: Path = Path(".cache/downloads"),
+) -> list[str]:
+    """Download Roadmap's consolidated reads of some cell types and marks, and the RPKM table.
+
+    `output` gets `<EID>-<mark>.tagAlign.gz`, each file whole or not at all, and `sources.json`.
+    Files that are there, as they were fetched, are left as they are, so that cell types can be
+    added; a broken download goes on where it stopped.
+
+    Args:
+        cells: EIDs of Roadmap's 56 cell types.
+        marks: of the five.
+        output: the folder; new, empty or an earlier result of `fetch_reads`.
+        url: mirror of the folder of reads. Default: the Roadmap data portal.
+        expression_url: mirror of the RPKM table. Default: likewise.
+        force: download again what is there.
+        cache: folder for unfinished downloads.
+
+    Returns:
+        What was done and what deserves attention, a line each.
+
+    Raises:
+        DeepChromeError: an unknown cell type or mark, a failed download, or content that is no
+            tagAlign. Files fetched before it stay.
+
+    """
+    for asked, option, known in (
+        (cells, "--cells", list(cell_types().index)),
+        (marks, "--marks", list(MARKS)),
+    ):
+        for name in asked:
+            if name not in known:
+                raise DeepChromeError(
+                    f"{option}: found {name!r}{nearest(name, known)} Expected of {listing(known)}"
+                )
+    url = (url or READS_URL).rstrip("/")
+    if not re.match(r"https?://[^/\s]+", url):
+        raise DeepChromeError(f"--url {url!r}: expected an address like {READS_URL}")
+    record = _read_reads_record(output)
+    wanted = [
+        _Remote(f"{cell}-{mark}", f"{url}/{cell}-{mark}.tagAlign.gz", "--url", None, "")
+        for cell in dict.fromkeys(cells)
+        for mark in dict.fromkeys(marks)
+    ]
+    table = _remote(
+        "expression",
+        expression_url,
+        "--expression-url",
+        None,
+        EXPRESSION_URL,
+        EXPRESSION_CHECKSUM,
+        None,
+    )
+    fetched = 0
+    try:
+        with _progress() as progress:
+            for remote in (table, *wanted):
+                name = EXPRESSION_NAME if remote is table else f"{remote.name}.tagAlign.gz"
+                if not force and _as_recorded(output / name, record.files.get(name)):
+                    continue
+                file = _retrieve(remote, cache, progress, force)
+                with _refused_leaves_cache(file):
+                    if remote is table:
+                        _check_expression(file, remote)
+                    else:
+                        _check_reads(file, remote)
+                record.files[name] = _source(remote, file)
+                with files.replacing(output / name) as (new,):
+                    shutil.copyfile(file, new)
+                files.write_json(output / RECORD_NAME, record.model_dump())
+                file.unlink()
+                fetched += 1
+    except OSError as error:
+        raise DeepChromeError(
+            f"cannot read or write {error.filename or output}: {error.strerror or error}. What was"
+            f" downloaded is kept in {cache}: put the cause right and run the command again"
+        ) from error
+    there = {name.split(".")[0] for name in record.files if name != EXPRESSION_NAME}
+    notes = [f"{output}: {fetched} files fetched, {len(there)} files of reads in all"]
+    for cell in sorted({name.split("-")[0] for name in there}):
+        missing = [mark for mark in MARKS if f"{cell}-{mark}" not in there]
+        if missing:
+            notes.append(f"{cell} lacks {listing(missing)}: 'ingest' needs all five marks")
+    return notes
+
+
+def _read_reads_record(output: Path) -> ReadsRecord:
+    """Read `sources.json` beside reads; refuse a folder that holds anything else."""
+    if not output.exists():
+        return ReadsRecord(files={})
+    if not output.is_dir():
+        raise DeepChromeError(f"{output}: expected a folder, found a file")
+    path = output / RECORD_NAME
+    if not path.is_file():
+        if any(output.iterdir()):
+            raise DeepChromeError(
+                f"{output} holds what fetch did not put there; name a new or empty folder"
+            )
+        return ReadsRecord(files={})
+    try:
+        return ReadsRecord.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise DeepChromeError(
+            f"{path}: not a record of fetched reads ({error.errors()[0]['msg']});"
+            " name another folder"
+        ) from error
+
+
+def _as_recorded(path: Path, source: Source | None) -> bool:
+    return source is not None and path.is_file() and pooch.file_hash(path) == source.sha256
+
+
+def _check_reads(path: Path, remote: _Remote) -> None:
+    """Check that a file of reads unpacks and starts as a tagAlign does."""
+    with _readable(remote, "a gzip file"), gzip.open(path) as unpacked:
+        start = unpacked.read(CHUNK)
+        while unpacked.read(CHUNK * 16):
+            pass
+    fields = start.partition(b"\n")[0].decode("utf-8", "replace").split("\t")
+    if len(fields) < 6 or not fields[1].isdigit() or not fields[2].isdigit():
+        raise DeepChromeError(
+            f"{remote.url}: expected a tagAlign, lines such as"
+            f" 'chr1<tab>10000<tab>10036<tab>N<tab>1000<tab>+', found"
+            f" {' '.join(fields)[:60]!r}. Name a mirror with {remote.option}"
+        )
 
 
 # What is known before anything is downloaded
