@@ -214,8 +214,8 @@ def _bam(path: Path, params: ReadsParams, on_progress: Progress) -> Iterator[Rea
                     seen += 1
                     if read.flag & _LEFT_OUT or read.mapping_quality < params.min_mapq:
                         continue
-                    length = read.reference_length  # None or 0: no base is aligned
-                    if length:
+                    length = read.reference_length  # None: unmapped; 1: perhaps no base is aligned
+                    if length and (length > 1 or _is_aligned(read)):
                         codes.append(read.reference_id)
                         start.append(read.reference_start)
                         end.append(read.reference_start + length)
@@ -233,6 +233,11 @@ def _bam(path: Path, params: ReadsParams, on_progress: Progress) -> Iterator[Rea
             )
             on_progress(seen, position - done)
             done = position
+
+
+def _is_aligned(read: pysam.AlignedSegment) -> bool:
+    """Tell whether an alignment covers a base of the reference (M, D, N, = or X in its CIGAR)."""
+    return any(operation in (0, 2, 3, 7, 8) for operation, _ in read.cigartuples or ())
 
 
 def open_bam(path: Path) -> pysam.AlignmentFile:

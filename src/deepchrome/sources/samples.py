@@ -432,9 +432,9 @@ def measure(own: Own, params: ReadsParams) -> Measured:
 
 def _pooled(files: list[reads.Counted], kind: str, params: ReadsParams) -> np.ndarray:
     """Return the values of one mark in one cell type, shape=(genes, bins)."""
-    values = np.sum([one.values for one in files], axis=0)
     if kind == "signal":
-        return values / len(files)
+        return np.stack([one.values for one in files]).mean(axis=0)
+    values = np.stack([one.values for one in files]).sum(axis=0, dtype=np.int64)
     if params.depth == "cpm":
         return values * (1e6 / max(sum(one.reads for one in files), 1))
     return values

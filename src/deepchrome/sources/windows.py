@@ -177,11 +177,14 @@ def check_naming(path: object, found: list[str], expected: list[str], where: str
     """
     if set(found) & set(expected):
         return
-    styles = [any(name.startswith("chr") for name in names) for names in (found, expected)]
     advice = "are they of the same genome?"
-    if styles[0] != styles[1]:
+    if _bare(found) & _bare(expected):
         advice = "one side writes chr1, the other 1; rename the chromosomes of one of them"
     raise DeepChromeError(
         f"{path}: no chromosome in common with the gene table: it has "
         f"{listing(sorted(found), 3) or 'none'}, {where} has {listing(expected, 3)}; {advice}"
     )
+
+
+def _bare(names: list[str]) -> set[str]:
+    return {name.removeprefix("chr") for name in names}
