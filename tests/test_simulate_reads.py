@@ -40,7 +40,7 @@ def test_reads_give_back_the_counts_they_were_made_from(simulated):
 def test_from_reads_to_the_cross_cell_matrix(simulated):
     simulated.set("model", "linear")
     simulated.set("models.linear.epochs", 20)
-    for stage in ("ingest", "train", "cross_cell"):
+    for stage in ("ingest", "validate", "train", "cross_cell"):
         simulated.ok(stage)
     matrix = pd.read_csv(simulated.path / "plots/cross_cell/auroc.csv")
     assert set(matrix["train_cell"]) == set(matrix["test_cell"]) == {"mine", "E123"}
