@@ -4,7 +4,8 @@
 
 Needs bedtools and samtools (Debian: apt-get install bedtools samtools). Writes a simulated tagAlign
 of so many reads first, and keeps it. Each row is the median of its rounds, taken in turns; multicov
-takes minutes and runs in the first round alone:
+takes minutes (of 30 million reads, hours) and runs in the first round alone, or not at all
+(--no-multicov):
 
 - ours: the gzipped tagAlign to counts, in a process of its own (imports and gene table included);
 - multicov: bedtobam, samtools sort and index, bedtools multicov on the 1.98 million bins;
@@ -118,6 +119,7 @@ def main() -> None:
     parser.add_argument("--reads", type=int, default=3_000_000)
     parser.add_argument("--folder", type=Path, default=Path("benchmark-reads"))
     parser.add_argument("--rounds", type=int, default=3, help="of each but multicov")
+    parser.add_argument("--no-multicov", action="store_true", help="leave multicov out")
     parser.add_argument("--count", type=Path, help="count one file and print the peak memory (GiB)")
     args = parser.parse_args()
     if args.count:
@@ -142,6 +144,8 @@ def main() -> None:
         "coverage -counts -sorted": "bedtools coverage -counts -sorted -g genome -a bins.bed "
         f"-b {reads.name} > sorted.tsv",
     }
+    if args.no_multicov:
+        commands = {name: one for name, one in commands.items() if "multicov" not in name}
     seconds: dict[str, list[float]] = {name: [] for name in ("ours", *commands)}
     memory = []
     for number in range(args.rounds):
@@ -159,11 +163,12 @@ def main() -> None:
                 seconds[name].append(shell(command, folder))
         print({name: round(values[-1], 1) for name, values in seconds.items()}, flush=True)
     counts = np.load(folder / "ours.npy").ravel()
-    for name in ("multicov", "coverage", "sorted"):
+    for name in ("coverage", "sorted") if args.no_multicov else ("multicov", "coverage", "sorted"):
         same = np.array_equal(last_column(folder / f"{name}.tsv"), counts[at])
         print(f"counts of {name}: {'the same' if same else 'DIFFERENT'}")
     parts = ("multicov: bedtobam", "multicov: sort, index", "multicov: multicov")
-    seconds["multicov with conversion"] = [sum(seconds[part][0] for part in parts)]
+    if not args.no_multicov:
+        seconds["multicov with conversion"] = [sum(seconds[part][0] for part in parts)]
     table = Table(
         title=f"{args.reads:,} reads, {len(at):,} bins; {cores()} cores, {platform.processor()} "
         f"{platform.system()}; median of {args.rounds} rounds (range)",
