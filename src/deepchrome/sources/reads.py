@@ -82,17 +82,16 @@ def count(
     total, furthest = 0, dict[str, int]()
     for reads in blocks:
         total += len(reads.start)
-        for number in np.flatnonzero(np.bincount(reads.codes, minlength=len(reads.names))):
-            here = reads.end[reads.codes == number]
-            name = reads.names[number]
-            furthest[name] = max(furthest.get(name, 0), int(here.max()))
+        if not len(reads.start):
+            continue
+        note_furthest(furthest, reads.names, reads.codes, reads.end)
         if duplicates:
             reads, dropped = duplicates.without(reads)
             total -= dropped
+            if not len(reads.start):
+                continue
         start, end = _extent(reads, params)
-        code = windows.codes(reads.names)[reads.codes]
-        near = windows.near(code, start, end)
-        code = code[near]
+        code, near = windows.near(reads.names, reads.codes, start, end)
         overlaps.add(windows.place(code, start[near]), windows.place(code, end[near]))
     if not furthest:
         raise DeepChromeError(f"{path}: no aligned reads here")
@@ -101,6 +100,16 @@ def count(
     if counts.max() <= np.iinfo(np.uint16).max:
         counts = counts.astype(np.uint16)  # many files are held at once
     return Counted(counts, total, furthest)
+
+
+def note_furthest(
+    furthest: dict[str, int], names: list[str], codes: np.ndarray, end: np.ndarray
+) -> None:
+    """Raise the last position seen of each chromosome by those of a block."""
+    present = np.flatnonzero(np.bincount(codes, minlength=len(names)))
+    for number in present:
+        here = end if len(present) == 1 else end[codes == number]
+        furthest[names[number]] = max(furthest.get(names[number], 0), int(here.max()))
 
 
 def _extent(reads: Reads, params: ReadsParams) -> tuple[np.ndarray, np.ndarray]:

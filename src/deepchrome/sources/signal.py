@@ -13,7 +13,7 @@ import pyBigWig
 from deepchrome import BIN_WIDTH, N_BINS
 from deepchrome.errors import DeepChromeError
 from deepchrome.sources.intervals import SIGNAL, read_blocks
-from deepchrome.sources.reads import Counted, Progress
+from deepchrome.sources.reads import Counted, Progress, note_furthest
 from deepchrome.sources.windows import Sums, Windows, check_naming
 
 BEDGRAPH = (".bedgraph", ".bdg")
@@ -51,15 +51,9 @@ def _bedgraph(
         position = read
 
     for block in read_blocks(path, {"value": pa.float64()}, limits, on_bytes):
-        for code, name in enumerate(block.names):
-            here = block.end[block.codes == code]
-            if len(here):
-                furthest[name] = max(furthest.get(name, 0), int(here.max()))
-        code = windows.codes(block.names)[block.codes]
+        note_furthest(furthest, block.names, block.codes, block.end)
+        code, near = windows.near(block.names, block.codes, block.start, block.end)
         value = block.extra["value"]
-        near = windows.near(code, block.start, block.end)
-        near = near[value[near] > 0]
-        code = code[near]
         sums.add(
             windows.place(code, block.start[near]),
             windows.place(code, block.end[near]),

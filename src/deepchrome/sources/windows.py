@@ -59,24 +59,28 @@ class Windows:
             near[begin[code] + np.minimum(first + step, last)] = True
         return near, begin, begin + cells - 1
 
-    def codes(self, names: list[str]) -> np.ndarray:
-        """Return each chromosome's number, int64; -1 where no gene lies on it."""
-        return pd.Index(self.names).get_indexer(names).astype(np.int64)
+    def near(
+        self, names: list[str], codes: np.ndarray, start: np.ndarray, end: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the chromosome numbers and the indices of the reads that may overlap a window.
 
-    def near(self, code: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-        """Return the reads that may overlap a window: indices of `code`, `start` and `end`.
-
-        code: of each read's chromosome, -1 for none.
+        names, codes: chromosome names and, per read, an index into them. The numbers are for
+        `place`; they are one alone where all reads lie on one chromosome, as in most blocks of a
+        sorted file.
         """
         near, begin, beyond = self._near
+        code = pd.Index(self.names).get_indexer(names).astype(np.int64)
+        same = codes[0] == codes[-1] and (codes == codes[0]).all()
+        code = code[codes[:1]] if same else code[codes]
         known = code >= 0
-        here = np.where(known, code, 0)
+        first, last = begin[code], beyond[code]  # of -1, of no matter
 
         def at(position: np.ndarray) -> np.ndarray:
-            return near[np.minimum(begin[here] + (position >> _CELL_BITS), beyond[here])]
+            return near[np.minimum(first + (position >> _CELL_BITS), last)]
 
         long = end - start > 1 << _CELL_BITS
-        return np.flatnonzero(known & (at(start) | at(end - 1) | long))
+        found = np.flatnonzero(known & (at(start) | at(end - 1) | long))
+        return (code if same else code[found]), found
 
     def place(self, code: np.ndarray, position: np.ndarray) -> np.ndarray:
         """Return positions on the common axis, int64."""
