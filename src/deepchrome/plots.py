@@ -119,7 +119,7 @@ def cells(
             values = scores.loc[scores["cell"] == cell, "auroc"]
             ax.plot(values, [row] * len(values), "o", color=known["color"], alpha=0.6, ms=6)
             ax.plot(values.mean(), row, "|", color="black", ms=14, mew=1.5)
-        names = [f"{cell}  {str(name)[:30]}" for cell, name in order["name"].items()]
+        names = [f"{cell}  {str(name)[:30]}".rstrip() for cell, name in order["name"].items()]
         ax.set_yticks(range(len(order)), names)
         ax.set(ylim=(len(order) - 0.5, -0.5), xlabel=xlabel)
         ax.axvline(scores.groupby("cell")["auroc"].mean().mean(), color="black", lw=1, ls=":")
@@ -251,7 +251,7 @@ def decomposition(path: Path, title: str, cells: pd.DataFrame, terms: pd.DataFra
             ax.grid(axis="x", color="#dddddd")
             ax.set_axisbelow(True)
             ax.locator_params(axis="x", nbins=4)
-        names = [f"{cell}  {str(name)[:30]}" for cell, name in order["name"].items()]
+        names = [f"{cell}  {str(name)[:30]}".rstrip() for cell, name in order["name"].items()]
         axes[0].set_yticks(range(n), names)
         fig.suptitle(
             f"Rows and columns of the matrix: {title}\n"
@@ -355,7 +355,7 @@ def published(path: Path, title: str, table: pd.DataFrame) -> None:
             right.plot(means, range(n), "|", color="black", ms=10, mew=1.5, label="mean")
             right.legend(loc="lower left", bbox_to_anchor=(0, 1))
         right.axvline(0, color="black", lw=1, ls=":")
-        names = [f"{cell}  {str(name)[:30]}" for cell, name in order["name"].items()]
+        names = [f"{cell}  {str(name)[:30]}".rstrip() for cell, name in order["name"].items()]
         right.set_yticks(range(n), names, fontsize=10 if n <= 20 else 8)
         right.set(ylim=(n - 0.5, -0.5), xlabel="ours - published")
         right.grid(axis="x", color="#dddddd")
