@@ -150,6 +150,20 @@ def training_sets(params: ParamsFile = DEFAULT_PARAMS) -> None:
     training_sets.run(load(params))
 
 
+@app.command(rich_help_panel=STAGES)
+def gan(params: ParamsFile = DEFAULT_PARAMS) -> None:
+    """Learn to generate signals of high and low genes, and tell how far to trust them.
+
+    Figures, quality.csv and verdict.txt: plots/gan. Which cell types, how long, and whether the
+    trained classifier guides it: section [bold]gan[/] of params.yaml.
+    """
+    from deepchrome.params import load
+    from deepchrome.stages import gan
+
+    loaded = load(params)
+    gan.run(loaded.gan, loaded.device)
+
+
 @app.command(rich_help_panel=TOOLS)
 def predict(
     input: Annotated[
