@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 
 EXECUTABLE = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    filter(None, map(shutil.which, ("google-chrome", "chromium", "chromium-browser"))), None
 )
 FLAGS = [
     "--headless",

@@ -261,7 +261,7 @@ def test_a_section_for_every_question_in_order(run):
             "more diverse data +0.0012 (95% interval −0.0010 to +0.0030)",
         ],
         "generated": ["separability0.712 (95% interval 0.690 to 0.730)", "epochs1,200"],
-        "classifier": ["as known", "H3K4me3up0.310"],
+        "classifier": ["as known", "H3K4me3up0.310", "attribution sum error0.0004"],
     }
     for name, texts in expected.items():
         shown = re.sub(r"\s*\n\s*", "", page.text[name])

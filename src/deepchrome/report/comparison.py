@@ -220,7 +220,7 @@ def models_table(found: Comparison) -> Table:
             "model": row.model,
             "experiment": row.experiment,
             "parameters": f"{row.parameters:,}",
-            "training": duration(row.training_seconds),
+            "training": duration(row.training_seconds).replace("-", "–"),
             "AUROC": number(row.auroc),
             "95% interval": interval(row.low, row.high),
             "seeds": f"{row.seeds}",

@@ -713,7 +713,7 @@ def scalars(metrics: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def plain(value: Any) -> str:
-    """Write any value of a table: whole numbers whole, others with three digits."""
+    """Write any value of a table: whole numbers whole, others with three decimals or digits."""
     if value is None or (isinstance(value, float) and pd.isna(value)):
         return "–"
     if isinstance(value, bool):
@@ -721,7 +721,8 @@ def plain(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}".replace("-", "−")
     if isinstance(value, float):
-        return number(value)
+        small = 0 < abs(value) < 0.01
+        return f"{value:.3g}".replace("-", "−") if small else number(value)
     if isinstance(value, list):
         return ", ".join(plain(one) for one in value)
     return str(value)
@@ -781,7 +782,8 @@ def generated(run: Run) -> Section:
                 "high and low.",
                 "profile",
             ),
-            "Profiles of the marks around the TSS.",
+            "Profiles of the marks around the TSS: means by bin, with bands, of generated and of "
+            "held-out real genes.",
         ),
         (
             "gan/genes.png",
@@ -808,12 +810,13 @@ def generated(run: Run) -> Section:
                 "Filmstrip, from left to right: one generated gene whose label is moved from low "
                 "to high in steps."
             ),
-            "From low to high. A walk through the generator's latent space.",
+            "From low to high. A walk through the generator's latent space: nothing but the place "
+            "in it changes.",
         ),
         (
             "gan/cells.png",
             alt("Mean generated signals of high and of low genes, cell types side by side."),
-            "The same for several cell types.",
+            "Mean generated signals by cell type: the generator is told label and cell type.",
         ),
         (
             "gan/quality.png",
@@ -831,7 +834,7 @@ def generated(run: Run) -> Section:
         (
             "gan/walk.gif",
             alt("Animation of the walk from low to high that the filmstrip shows."),
-            "The walk from low to high, moving.",
+            "the walk from low to high, moving",
         )
     )
     return Section(
