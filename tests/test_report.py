@@ -343,6 +343,20 @@ def test_two_architectures_of_a_run_are_compared(run):
     expected = f"difference {difference[0] - difference[1]:.3f}"
     assert difference[0] > difference[1] + 0.01
     assert expected in page.text["architectures"]
+    assert "Does a CNN do better than a linear network?" in page.text["architectures"]
+    write(run.path / "models/train/model.json", model("attentive", 55681))
+    page = Parsed(made_page(run))
+    assert "Does attentive do better than linear?" in page.text["architectures"]
+
+
+def test_a_gain_is_said_with_its_number(run):
+    path = run.path / "plots/training_sets/means.csv"
+    means = pd.read_csv(path)
+    means.loc[1, "low"] = 0.001
+    means.to_csv(path, index=False)
+    text = " ".join(Parsed(made_page(run)).text["training-sets"].split())
+    assert "1 of 2 other training sets scores above" in text
+    assert "inclusive all by +0.002 (95% interval +0.001 to +0.005, not corrected" in text
 
 
 def test_one_architecture_is_not_compared_with_itself(run):

@@ -86,9 +86,10 @@ def of_run(run: Run, params: CompareParams) -> Section:
     check_same_data(trained)
     found = compare.analyse(trained, between=False, params=params)
     pair = found.pairs.iloc[0]
+    asked = {model["architecture"], other["architecture"]} == {"deepchrome", "linear"}
     return Section(
         "architectures",
-        QUESTION,
+        QUESTION if asked else f"Does {model['model']} do better than {other['model']}?",
         sentence(pair["sentence"].replace("undecided: ", "undecided, ")),
         word=pair["verdict"],
         more=[f"{TWO.format(model=model['model'], other=other['model'])} {HOW}"],

@@ -581,13 +581,14 @@ def training_sets(run: Run) -> Section:
         word, verdict = "", "One cell type cannot tell: there is no other to train on."
     elif len(above):
         best = above.loc[above["difference"].idxmax()]
-        word = "a gain"
+        word = f"{len(above)} of {len(sets)} above own"
         verdict = (
             f"{len(above)} of {count(len(sets), 'other training set')} "
             f"{'scores' if len(above) == 1 else 'score'} above the cell type's own data (AUROC "
             f"{number(own)}), most {spoken(best['training_set'])} by "
-            f"{number(best['difference'], sign=True)} "
-            f"({interval(best['low'], best['high'], sign=True)})."
+            f"{number(best['difference'], sign=True)} (95% interval "
+            f"{interval(best['low'], best['high'], sign=True)}, not corrected for the number of "
+            "sets)."
         )
     else:
         word = "no gain shown"
