@@ -138,14 +138,21 @@ def page(chosen: Sequence[Experiment], found: Comparison, params: CompareParams)
         points=[sentence(one) for one in found.pairs["sentence"]],
         figures=draw(found, params, ("differences.png",)),
         tables=[pairs_table(found)],
-        method=[METHOD.format(margin=margin)],
+        method=[
+            METHOD.format(margin=margin),
+            "In the table, p is of no difference (corrected); TOST: of a difference of the margin "
+            "or more; Wilcoxon: signed-rank test over cell types (corrected).",
+        ],
     )
     within = Section(
         "cells",
         "In which cell types do they differ?",
         in_cells(found),
         tables=[cells_table(found)],
-        method=["DeLong's test on the test genes of one cell type, Holm's correction for cells."],
+        method=[
+            "DeLong's test and 95% interval over the test genes of one cell type; p corrected by "
+            "Holm's method for the number of cell types.",
+        ],
     )
     return Page(
         title="DeepChrome: experiments beside each other",
@@ -248,9 +255,9 @@ def pairs_table(found: Comparison) -> Table:
             "second",
             "difference",
             "95% interval",
-            "p (Holm)",
-            "p of the margin or more (TOST)",
-            "p (Wilcoxon, Holm)",
+            "p",
+            "p (TOST)",
+            "p (Wilcoxon)",
             "verdict",
         ],
         [
@@ -282,8 +289,8 @@ def cells_table(found: Comparison) -> Table:
             "first AUROC" if many else found.pairs["first"].iloc[0],
             "second AUROC" if many else found.pairs["second"].iloc[0],
             "difference",
-            "95% interval over genes",
-            "p (DeLong, Holm)",
+            "95% interval",
+            "p (DeLong)",
         ],
         [
             [
