@@ -126,8 +126,9 @@ def restored(clone):
 
 def test_repro_makes_everything_and_then_nothing(clone):
     stages = ["simulate", "ingest", "validate", "train", "evaluate", "cross_cell", "training_sets"]
-    assert clone.ran(clone.first) == stages
+    assert clone.ran(clone.first) == [*stages, "report"]
     for name in (
+        "reports/index.html",
         "reports/data_docs/index.html",
         "plots/evaluate/cells.csv",
         "plots/evaluate/curves.png",
@@ -148,6 +149,9 @@ def test_repro_makes_everything_and_then_nothing(clone):
     assert rows["auroc"].mean() == pytest.approx(evaluated["auroc"], abs=1e-6)
     info = json.loads((clone.path / "data/dataset/dataset.json").read_text())
     assert info["source"] == "simulated"
+    page = (clone.path / "reports/index.html").read_text()
+    for shown in (f"AUROC {evaluated['auroc']:.3f}", "cell-types", "training-sets", info["hash"]):
+        assert shown in page
 
 
 def test_the_same_seed_gives_the_same_numbers(restored):
@@ -162,13 +166,14 @@ def test_the_same_seed_gives_the_same_numbers(restored):
 def test_summary_names_what_to_open(restored):
     printed = restored("PYTHONPATH=src python -m deepchrome summary")
     assert "E003" in printed
+    assert "To look at:\n  reports/index.html" in printed
     assert "reports/data_docs/index.html" in printed
     assert "tensorboard --logdir runs" in printed
 
 
 def test_only_what_depends_on_a_change_runs_again(restored):
     printed = restored("dvc exp run -S model=linear_sum -S models.linear_sum.epochs=5")
-    assert restored.ran(printed) == ["train", "evaluate", "cross_cell"]
+    assert restored.ran(printed) == ["train", "evaluate", "cross_cell", "report"]
     restored("git checkout -q params.yaml && dvc checkout -q")
     printed = restored("dvc exp run -S 'cells=[E003]'")
     assert restored.ran(printed) == [
@@ -178,6 +183,7 @@ def test_only_what_depends_on_a_change_runs_again(restored):
         "evaluate",
         "cross_cell",
         "training_sets",
+        "report",
     ]
     assert Models(restored.path / "models/train").cells == ["E003"]
     assert restored.metrics("cross_cell")["between_mean"] is None
@@ -318,7 +324,7 @@ def test_an_architecture_added_as_the_docs_say(restored):
     before = (restored.path / "models/train/model.json").read_text()
     printed = restored("set -e\n" + "\n".join(commands))
     assert "windows: 3,298 parameters, 2 models (2 cell types x 1 seeds)" in printed
-    assert restored.ran(printed) == ["train", "evaluate", "cross_cell"]
+    assert restored.ran(printed) == ["train", "evaluate", "cross_cell", "report"]
     assert (restored.path / "models/train/model.json").read_text() != before
     row = r"^ windows +windows +3,298 +[\d.]+ (s|min) +0\.\d{3}"  # model, experiment, ...
     assert re.search(row, printed, flags=re.MULTILINE)

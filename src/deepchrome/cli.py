@@ -164,6 +164,44 @@ def gan(params: ParamsFile = DEFAULT_PARAMS) -> None:
     gan.run(loaded.gan, loaded.device)
 
 
+@app.command(rich_help_panel=STAGES)
+def report(
+    experiments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="With --compare: names of experiments, git revisions, or 'workspace'.",
+            show_default=False,
+        ),
+    ] = None,
+    compare: Annotated[
+        bool,
+        typer.Option("--compare", help="Put experiments beside each other instead."),
+    ] = False,
+    output: Annotated[
+        Path,
+        typer.Option(help="With --compare: the page to write.", show_default=True),
+    ] = Path("reports/compare/index.html"),
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Write the page to open after a run: reports/index.html.
+
+    One file that needs no network: question by question a verdict, figures, numbers and how they
+    were computed. A stage that has not run is left out. With experiments, the workspace stays as
+    it is. Example:
+
+    deepchrome report --compare workspace linear
+    """
+    from deepchrome.params import load
+    from deepchrome.stages import report
+
+    if compare:
+        report.run_comparison(experiments or [], load(params).compare, output)
+    elif experiments:
+        raise typer.BadParameter(f"to compare {', '.join(experiments)}, add --compare")
+    else:
+        report.run(load(params).compare)
+
+
 @app.command(rich_help_panel=TOOLS)
 def predict(
     input: Annotated[
