@@ -81,6 +81,15 @@ class TrainingSetsParams(Section):
     repeats: int = Field(ge=1)
 
 
+class InterpretParams(Section):
+    """How many genes are explained, against how many, and from where maximisation starts."""
+
+    genes: int = Field(ge=4)
+    baselines: int = Field(ge=2, multiple_of=2)
+    starts: int = Field(ge=1)
+    seed: Seed
+
+
 class ModelParams(Section):
     """One architecture variant: the network, its input and how it is trained."""
 
@@ -113,6 +122,7 @@ class Params(Section):
     train: TrainParams
     cross_cell: CrossCellParams
     training_sets: TrainingSetsParams
+    interpret: InterpretParams
     compare: CompareParams
     models: dict[str, ModelParams]
 
