@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from deepchrome import BIN_WIDTH, MARKS, N_BINS
 from deepchrome.plots import BLUE, GREEN, GREY, ORANGE, OTHER, figure, lineage
-from deepchrome.visualization.histone_code import CENTRES, place
+from deepchrome.visualization.histone_code import CENTRES
 
 EDGE = N_BINS * BIN_WIDTH / 2000
 """kb from the TSS to either end of the window."""
@@ -92,10 +93,10 @@ def attribution(
             ax.set_yticks(range(len(MARKS)), MARKS if i % columns == 0 else [], fontsize=8)
             ax.set_xticks([-4, 0, 4])
             ax.tick_params(axis="x", labelsize=8)
-        each = " (small: each cell type, each in its own range of colours)" if rows else ""
+        each = "; small: each cell type, in its own range of colours" if rows else ""
         fig.suptitle(
-            f"What makes high genes high: attribution, {title}{each}\n"
-            f"The lack of a repressive mark counts towards high, too{note}"
+            f"What makes high genes high: attribution, {title}\n"
+            f"(the lack of a repressive mark counts towards high, too{each}){note}"
         )
 
 
@@ -139,21 +140,20 @@ def maximisation(
     found: pd.DataFrame,
     orientation: str,
 ) -> None:
-    """Draw the optimised signals of both classes beside the real class means.
+    """Draw the optimised signals of both classes beside the class means of training genes.
 
-    maps: mean log signals, shape=(bins, marks), by method ("unconstrained", "generator", "real")
+    maps: mean log signals, shape=(bins, marks), by method ("unconstrained", "generator", "genes")
     and class ("high", "low"); "generator" may be absent. found: method, class, log_odds, reads,
     likeness and active_<mark>, one row for each of these.
     """
     names = {
         "unconstrained": "optimised freely (2016)",
         "generator": "among the generator's signals",
-        "real": "real genes, mean",
+        "genes": "mean of training genes",
     }
     shown = [name for name in names if name in maps]
     counts = found.set_index(["method", "class"])
     sides = {"width_ratios": [1, 1, 0.55]}
-    limit = _limit(*[maps[method][label] for method in shown for label in ("high", "low")])
     with figure(
         path,
         12,
@@ -164,15 +164,17 @@ def maximisation(
         squeeze=False,
     ) as (fig, axes):
         for row, method in enumerate(shown):
+            limit = _limit(*maps[method].values())
             for ax, label in zip(axes[row, :2], ("high", "low"), strict=True):
                 image = strip(ax, maps[method][label], limit, "viridis")
                 one = counts.loc[(method, label)]
                 said = f"log-odds {one['log_odds']:+.1f}"
-                if method != "real":
+                if method != "genes":
                     said += f", {one['reads']:.0%} of the reads, r = {one['likeness']:.2f}"
                 ax.set_title(f"{label}: {names[method]}\n{said}", fontsize=10)
                 if label == "low":
                     ax.set_yticks([])
+            fig.colorbar(image, ax=axes[row, 1], label="log(1 + reads)", extend="max")
             right = axes[row, 2]
             for shift, label, color in ((-0.2, "high", ORANGE), (0.2, "low", BLUE)):
                 active = counts.loc[(method, label), [f"active_{mark}" for mark in MARKS]]
@@ -185,10 +187,9 @@ def maximisation(
         for ax in axes[-1, :2]:
             ax.set_xlabel(x_label(orientation), fontsize=10)
         axes[-1, 2].set_xlabel("bins above 25% of\nthe map's maximum", fontsize=10)
-        fig.colorbar(image, ax=axes[:, :2], label="log(1 + reads)", shrink=0.5, extend="max")
         fig.suptitle(
             f"What the model takes for the most high and the most low: {title}\n"
-            "(r: correlation with the real mean of the class; mean over cell types)"
+            "(reads and r: against the mean of the class's genes; each row in its own colours)"
         )
 
 
@@ -242,25 +243,23 @@ def code(
         "occlusion": ("occlusion", "s", BLUE),
         "linear": ("linear weights", "D", GREEN),
         "generator": ("generator, high - low", "^", PURPLE),
-        "real": ("real genes, high - low", "x", GREY),
+        "genes": ("genes, high - low", "x", GREY),
     }
     n = len(MARKS)
     strips = 1 if generated is None else 2
     sides = {"width_ratios": [1] * strips + [1.15], "wspace": 0.04}
-    with figure(path, 7 + 3 * strips, 4.6, ncols=strips + 1, gridspec_kw=sides) as (fig, axes):
-        panels = [("attribution", "more of the mark here: log-odds\nper SD, red up, blue down")]
+    with figure(path, 7 + 3 * strips, 4.4, ncols=strips + 1, gridspec_kw=sides) as (fig, axes):
+        panels = {"attribution": "where more of it moves\nthe prediction (attribution)"}
         if generated is not None:
-            panels.append(
-                ("generator", "optimised high minus low, log\nreads, red more, blue less")
-            )
+            panels["generator"] = "where the generator's most high\nhas more than its most low"
         values_of = {"attribution": profile, "generator": generated}
-        for ax, (name, label) in zip(axes, panels, strict=False):
+        for ax, (name, label) in zip(axes, panels.items(), strict=False):
             values = values_of[name]
             assert values is not None
-            image = strip(ax, values, _limit(values))
-            fig.colorbar(image, ax=ax, location="bottom", label=label, aspect=30, extend="both")
+            strongest = np.abs(values).max(0)  # of each mark: how strong it is stands on the right
+            strip(ax, values / np.where(strongest > 0, strongest, 1), 1)
             ax.set_xlabel(x_label(orientation), fontsize=9)
-            ax.set_title(looks[name][0] if name == "attribution" else "generator")
+            ax.set_title(label)
             if ax is not axes[0]:
                 ax.set_yticks([])
         axes[0].set_yticks(range(n), [""] * n)
@@ -270,7 +269,7 @@ def code(
             beside = {"transform": axes[0].get_yaxis_transform(), "va": "center", "ha": "right"}
             axes[0].text(-0.02, row, arrow, color=color, fontsize=15, **beside)
             axes[0].text(-0.12, row - 0.13, one["mark"], fontweight="bold", **beside)
-            axes[0].text(-0.12, row + 0.22, place(one), fontsize=8, color=OTHER, **beside)
+            axes[0].text(-0.12, row + 0.22, one["place"], fontsize=8, color=OTHER, **beside)
         right = axes[-1]
         for step, (name, (label, marker, color)) in enumerate(looks.items()):
             values = marks[name].to_numpy(float)
@@ -295,11 +294,14 @@ def code(
         right.axvline(0, color="black", lw=1)
         right.set(xlim=(-1.08, 1.08), ylim=(n - 0.5, -0.5), yticks=[], xticks=[-1, 0, 1])
         right.set_xticklabels(["lower", "0", "higher"])
-        right.set_title("effect of more of the mark")
-        right.set_xlabel("each method as a share of its strongest")
+        right.set_title("effect of more of the mark,\nby method")
+        right.set_xlabel("as a share of the method's strongest", fontsize=9)
         right.spines["left"].set_visible(False)
-        right.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, fontsize=9)
-        fig.suptitle(f"The code of histones: {title}{note}")
+        fig.legend(loc="outside lower right", ncols=5, fontsize=9)
+        fig.suptitle(
+            f"The code of histones: {title}{note}\n"
+            "(red: up, blue: down, each mark in its own range; agree: methods with the same sign)"
+        )
 
 
 def gene(
@@ -325,6 +327,7 @@ def gene(
         for ax in axes[:, 1]:
             ax.remove()
         right = fig.add_subplot(grid[:, 1])
+        fig.set_layout_engine(ConstrainedLayoutEngine(h_pad=0.01, hspace=0))
         for i, mark in enumerate(MARKS):
             ax, below = axes[2 * i, 0], axes[2 * i + 1, 0]
             ax.fill_between(CENTRES, signal[:, i], step="mid", color="#777777", lw=0)
@@ -337,8 +340,9 @@ def gene(
             if i < n - 1:
                 below.set_xticks([])
         below.set_xlabel(x_label(orientation))
+        left = list(axes[:, 0])
         fig.colorbar(
-            image, ax=right, location="bottom", label="log-odds a bin", extend="both", aspect=12
+            image, ax=left, location="bottom", label="log-odds a bin", extend="both", aspect=40
         )
         rows = np.arange(n)
         right.barh(rows, total, 0.5, color=[UP if one > 0 else DOWN for one in total])

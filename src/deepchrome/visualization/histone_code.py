@@ -14,6 +14,9 @@ CENTRES = (np.arange(N_BINS) + 0.5 - N_BINS / 2) * BIN_WIDTH / 1000
 FAINT = 0.05
 """Of the strongest mark's effect: below it a mark has no sign."""
 
+SPREAD = 0.6
+"""Of the stretch that half of an even effect fills; one that fills more is all along the window."""
+
 SURE = 0.8
 """Share of models that must agree on a mark's sign for it to have one."""
 
@@ -29,7 +32,7 @@ class Effects:
     `auroc_lost`: by swapping the mark with other genes', shape=(models, marks).
     `linear`: weights per SD, shape=(models or cell types, marks). `generator`: high minus low of
     its optimised signals, in SDs of a mark's mean signal, shape=(cell types, marks), or None.
-    `real`: the same of real training genes, shape=(cell types, marks).
+    `genes`: the same of training genes, shape=(cell types, marks).
     """
 
     profile: np.ndarray
@@ -38,16 +41,18 @@ class Effects:
     auroc_lost: np.ndarray
     linear: np.ndarray
     generator: np.ndarray | None
-    real: np.ndarray
+    genes: np.ndarray
 
 
-def marks_table(effects: Effects) -> pd.DataFrame:
+def marks_table(effects: Effects, oriented: bool) -> pd.DataFrame:
     """Return one row a mark: sign, where, the effect by each method, and whether they agree.
 
     sign: of the mean attribution effect over models, "up" or "down"; "unclear" where fewer than
     80% of the models have it or where it is below 5% of the strongest mark's. same_sign: that
     share of models. agree: of the methods, how many have the sign of the attribution.
-    from_kb, to_kb: the shortest stretch that holds half of the effect; peak_kb: its strongest bin.
+    from_kb, to_kb, place: the shortest stretch that holds half of the effect. oriented: whether
+    bins run in the direction of transcription; if not, both sides of the TSS count as one and the
+    stretch is of distances from it.
     """
     mean = effects.attribution.mean(0)
     columns = {
@@ -57,14 +62,14 @@ def marks_table(effects: Effects) -> pd.DataFrame:
         "generator": np.full(len(MARKS), np.nan)
         if effects.generator is None
         else effects.generator.mean(0),
-        "real": effects.real.mean(0),
+        "genes": effects.genes.mean(0),
     }
     rows = []
     for i, mark in enumerate(MARKS):
         same = float((np.sign(effects.attribution[:, i]) == np.sign(mean[i])).mean())
         clear = same >= SURE and abs(mean[i]) >= FAINT * np.abs(mean).max() > 0
         known = [columns[name][i] for name in METHODS if not np.isnan(columns[name][i])]
-        start, end, peak = where(effects.profile[:, :, i].mean(0), np.sign(mean[i]))
+        start, end = where(effects.profile[:, :, i].mean(0), np.sign(mean[i]), oriented)
         rows.append(
             {
                 "mark": mark,
@@ -72,7 +77,7 @@ def marks_table(effects: Effects) -> pd.DataFrame:
                 "same_sign": same,
                 "from_kb": start,
                 "to_kb": end,
-                "peak_kb": peak,
+                "place": place(start, end, oriented),
                 **{name: values[i] for name, values in columns.items()},
                 "auroc_lost": effects.auroc_lost[:, i].mean(),
                 "methods": len(known),
@@ -82,33 +87,36 @@ def marks_table(effects: Effects) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def where(profile: np.ndarray, sign: float) -> tuple[float, float, float]:
-    """Return the shortest stretch that holds half of an effect, and its strongest bin, in kb.
+def where(profile: np.ndarray, sign: float, oriented: bool) -> tuple[float, float]:
+    """Return the shortest stretch that holds half of an effect, in kb from the TSS.
 
-    profile: shape=(bins,); only its values of the given sign count. NaN where there is none.
+    profile: shape=(bins,); only its values of the given sign count. oriented: as in `marks_table`.
+    NaN where there is no effect.
     """
     weight = np.clip(profile * sign, 0, None)
+    first, half = CENTRES[0] - BIN_WIDTH / 2000, N_BINS // 2
+    if not oriented:
+        weight, first = weight[half:] + weight[:half][::-1], 0.0
     if not weight.sum() > 0:
-        return np.nan, np.nan, np.nan
+        return np.nan, np.nan
     total = np.concatenate([[0], np.cumsum(weight)]) / weight.sum()
-    ends = np.searchsorted(total, total[:-1] + 0.5 - 1e-9)  # first edge by which half is passed
-    lengths = np.where(ends <= len(profile), ends - np.arange(len(profile)), len(profile) + 1)
+    ends = np.searchsorted(total, total[:-1] + 0.5 - 1e-9)  # the first edge by which half is passed
+    lengths = np.where(ends <= len(weight), ends - np.arange(len(weight)), len(weight) + 1)
     start = int(lengths.argmin())
-    half = BIN_WIDTH / 2000
-    return (
-        float(CENTRES[start] - half),
-        float(CENTRES[ends[start] - 1] + half),
-        float(CENTRES[weight.argmax()]),
-    )
+    edges = first + np.array([start, ends[start]]) * BIN_WIDTH / 1000
+    return round(float(edges[0]), 3), round(float(edges[1]), 3)
 
 
-def place(one: pd.Series) -> str:
-    """Say in words where a mark's effect lies. one: a row of `marks_table`."""
-    if np.isnan(one["from_kb"]):
+def place(start: float, end: float, oriented: bool) -> str:
+    """Say in words where half of an effect lies. start, end: as `where` returns them."""
+    if np.isnan(start):
         return "nowhere"
-    if one["to_kb"] - one["from_kb"] > 4:  # half of an even spread fills 5 of 10 kb
+    even = N_BINS * BIN_WIDTH / 1000 / (2 if oriented else 4)
+    if end - start > SPREAD * even:
         return "all along"
-    return f"{one['from_kb']:+.1f} to {one['to_kb']:+.1f} kb"
+    if oriented:
+        return f"{start:+.1f} to {end:+.1f} kb"
+    return f"within {end:.1f} kb" if start < 0.15 else f"{start:.1f} to {end:.1f} kb either side"
 
 
 def sentence(marks: pd.DataFrame, positions: bool) -> str:
@@ -122,7 +130,7 @@ def sentence(marks: pd.DataFrame, positions: bool) -> str:
         mine = mine.reindex(mine["attribution"].abs().sort_values(ascending=False).index)
         return _join(
             [
-                f"{one['mark']} ({place(one)})" if positions else one["mark"]
+                f"{one['mark']} ({one['place']})" if positions else one["mark"]
                 for _, one in mine.iterrows()
             ]
         )
