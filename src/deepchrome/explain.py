@@ -67,8 +67,9 @@ def run(
     if path.suffix.lower() != ".png":
         raise DeepChromeError(f"--output {path}: expected a file that ends in .png")
     with replacing(path) as (out,):
-        # the temporary name keeps the suffix, by which the format is chosen
         strand = "" if pd.isna(known["strand"]) else f", {known['strand']} strand"
+        if strand and data.info["orientation"] == "genomic":
+            strand += f", transcribed to the {'right' if known['strand'] == '+' else 'left'}"
         figures.gene(
             out,
             f"{said}\n{trained.info['model']}, {plots.describe(data.info)}{strand}",

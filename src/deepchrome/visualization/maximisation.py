@@ -74,9 +74,12 @@ def maximise_latent(
     optimizer = torch.optim.Adam([z], lr=rate)
     for _ in range(steps):
         loss = softplus(-sign * score(generate(z).clamp(min=0))).sum()
-        (z.grad,) = torch.autograd.grad(loss, z)
-        optimizer.step()
+        (gradient,) = torch.autograd.grad(loss, z)
         with torch.no_grad():
+            # along the sphere: Adam scales coordinates, and a part across it would pull z aside
+            across = (gradient * z).sum(1, keepdim=True) / length**2
+            z.grad = gradient - across * z
+            optimizer.step()
             z *= length / z.norm(dim=1, keepdim=True)
     with torch.no_grad():
         return z.detach(), generate(z).clamp(min=0)
