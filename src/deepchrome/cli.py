@@ -165,6 +165,44 @@ def gan(params: ParamsFile = DEFAULT_PARAMS) -> None:
 
 
 @app.command(rich_help_panel=STAGES)
+def interpret(params: ParamsFile = DEFAULT_PARAMS) -> None:
+    """Show what the models look for: the code of histones, plots/interpret/code.png.
+
+    Attribution to marks and positions, occlusion, activation maximisation with and without the
+    generator of stage gan, and how well they agree: section [bold]interpret[/] of params.yaml.
+    """
+    from deepchrome.params import load
+    from deepchrome.stages import interpret
+
+    loaded = load(params)
+    interpret.run(loaded.interpret, loaded.device)
+
+
+@app.command(rich_help_panel=TOOLS)
+def explain(
+    gene: Annotated[str, typer.Option(help="Ensembl id or symbol of a gene of the dataset.")],
+    cell: Annotated[str, typer.Option(help="A cell type such as E003.")],
+    models: Annotated[Path, typer.Option(help="A folder of trained models.")] = Path(
+        "models/train"
+    ),
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Where to draw it (PNG).", show_default="reports/explain/GENE_CELL.png"),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Draw one gene: its signal, its prediction, and which marks moved it, where.
+
+    Compares it with 50 training genes, half of them high. Example:
+
+    deepchrome explain --gene ENSG00000075624 --cell E003
+    """
+    from deepchrome import explain
+
+    explain.run(gene, cell, models, output, device)
+
+
+@app.command(rich_help_panel=STAGES)
 def report(
     experiments: Annotated[
         list[str] | None,

@@ -93,6 +93,15 @@ class GanParams(Section):
     seed: Seed
 
 
+class InterpretParams(Section):
+    """How many genes are explained, against how many, and from where maximisation starts."""
+
+    genes: int = Field(ge=4)
+    baselines: int = Field(ge=2, multiple_of=2)
+    starts: int = Field(ge=1)
+    seed: Seed
+
+
 class ModelParams(Section):
     """One architecture variant: the network, its input and how it is trained."""
 
@@ -126,6 +135,7 @@ class Params(Section):
     cross_cell: CrossCellParams
     training_sets: TrainingSetsParams
     gan: GanParams
+    interpret: InterpretParams
     compare: CompareParams
     models: dict[str, ModelParams]
 

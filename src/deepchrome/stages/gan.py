@@ -170,9 +170,7 @@ def kept(key: str, output: str, metrics: str, plots_folder: str) -> bool:
     return info.get("key") == key and all(path.is_file() for path in there)
 
 
-def train(
-    trainer: Trainer, params: GanParams, log: GanLog, n_cells: int
-) -> tuple[list[Row], bool]:
+def train(trainer: Trainer, params: GanParams, log: GanLog, n_cells: int) -> tuple[list[Row], bool]:
     """Train; return the curve and whether all losses stayed finite."""
     curve: list[Row] = []
     recent: list[Step] = []
@@ -184,7 +182,7 @@ def train(
                 recent.append(step)
                 advance(per_step)
                 if len(recent) == CURVE_EVERY or step.step == params.steps:
-                    row = {"step": step.step}
+                    row: Row = {"step": step.step}
                     for name in list(Step.__dataclass_fields__)[1:]:
                         row[name] = round(float(np.mean([getattr(s, name) for s in recent])), 6)
                     curve.append(row)
@@ -193,7 +191,7 @@ def train(
                     advance(0, f"distance {row['distance']:.2f}")
                 if step.step % max(1, params.steps // 5) == 0:
                     log.sheet(step.step, sheet(trainer))
-        except gan.Diverged:
+        except gan.DivergedError:
             return curve, False
     return curve, True
 
@@ -432,7 +430,5 @@ def walk(generator: Generator, frames: int) -> np.ndarray:
     """
     random = torch.Generator().manual_seed(generator.info["settings"]["seed"])
     z = torch.randn(WALK_GENES, generator.latent, generator=random).to(generator.device)
-    found = [
-        generator.between(z, 0, share).cpu().numpy() for share in np.linspace(0, 1, frames)
-    ]
+    found = [generator.between(z, 0, share).cpu().numpy() for share in np.linspace(0, 1, frames)]
     return np.stack(found)

@@ -188,7 +188,7 @@ class Step:
     guidance: float
 
 
-class Diverged(Exception):
+class DivergedError(Exception):
     """A loss is no longer a number."""
 
 
@@ -234,14 +234,14 @@ class Trainer:
     def train(self) -> Iterator[Step]:
         """Take `params.steps` steps of the generator, and report each.
 
-        Raises Diverged where a loss is not finite; `network` is then as it was before.
+        Raises DivergedError where a loss is not finite; `network` is then as it was before.
         """
         for step in range(1, self.params.steps + 1):
             for _ in range(CRITIC_STEPS):
                 distance, critic_loss, critic_norm = self._critic_step()
             loss, guidance, norm = self._generator_step(step)
             if not math.isfinite(loss + critic_loss + norm + critic_norm):
-                raise Diverged
+                raise DivergedError
             self._average(step)
             for schedule in self._schedules:
                 schedule.step()
