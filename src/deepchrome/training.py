@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -448,10 +449,10 @@ class _Group:
             x = self._inputs(rows[start : start + self.gathered])
             for step, now in enumerate(x, start):
                 n = int(taking_part[step])  # the jobs that have a batch left
-                given: Any = now[:n], y[step, :n], weight[step, :n], rate[:n, step]
-                margins[step, :n] = (
-                    self.graphs.step(*given) if self.graphs else self._step(*given, often[step])
+                take: Callable[..., Tensor] = (
+                    self.graphs.step if self.graphs else partial(self._step, often=often[step])
                 )
+                margins[step, :n] = take(now[:n], y[step, :n], weight[step, :n], rate[:n, step])
         loss = binary_cross_entropy_with_logits(margins, y, reduction="none")
         return ((loss * filled).sum((0, 2)).cpu().numpy() / sizes).tolist()
 

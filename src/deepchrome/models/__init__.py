@@ -3,6 +3,8 @@
 `Model(bins, marks, **options)` maps x of shape=(genes, bins, marks) to logits of
 shape=(genes, 2) for low and high, or (genes, 1) for high. It is an ordinary module for one cell
 type; the engine trains many at once. It may hold constant buffers, but none that training changes.
+What `forward` does must depend on x and on torch's random numbers alone, as the engine may record a
+step's operators once and run them again.
 """
 
 import importlib
