@@ -188,7 +188,7 @@ def loading(authors: Authors, data: Data = None, rounds: Rounds = 3, cell: Cell 
             ("", "milliseconds", "authors / this"),
             "authors' default settings: three files, a pool of 24 processes each. Same genes, "
             "counts and labels: checked.",
-            f"the dataset holds {len(opened.cells)} cell types; the first reads the splits of all genes.",
+            f"the dataset holds {len(opened.cells)} cell types; the first reads the genes' splits.",
         )
 
 
