@@ -41,10 +41,10 @@ ENOUGH = 8
 """Small networks that one process trains on a CPU before another is worth its start."""
 
 SCORING_BATCH = 1024
-"""Genes scored at a time on a GPU."""
+"""Genes scored at a time on a GPU, or with each mark reduced to one number."""
 
 SCORING_BATCH_CPU = 128
-"""On a CPU: what a network makes of them stays in its caches."""
+"""Genes with all bins scored at a time on a CPU: what a network makes of them fits its caches."""
 
 GATHERED = 2**18
 """Numbers of input that are laid out at a time, for several steps together where they are few."""
@@ -466,7 +466,8 @@ class _Group:
         return margins
 
     def _validate(self) -> list[float]:
-        at_once = SCORING_BATCH if self.device.type == "cuda" else SCORING_BATCH_CPU
+        many = self.params.reduce or self.device.type == "cuda"
+        at_once = SCORING_BATCH if many else SCORING_BATCH_CPU
         parts = [self.networks.score(self._inputs(rows)) for rows in self.valid.split(at_once, 1)]
         y = self.examples.y[self.valid]
         return auroc_batched(y, torch.cat(parts, 1), self.valid_mask).tolist()
