@@ -250,7 +250,7 @@ def test_damaged_generators(fast, tmp_path):
     network = gan.Network(torch.zeros(2, 100, 5))
     info = {"cells": ["E003", "E004"], "values": "counts", "state": "trained", "dataset": ""}
     gan.save(tmp_path / "gan", network, info)
-    with pytest.raises(DeepChromeError, match="2 cell types that model.json names"):
+    with pytest.raises(DeepChromeError, match="does not hold a generator for the 2 cell types"):
         Generator(tmp_path / "gan")
     (tmp_path / "gan/weights.safetensors").write_bytes(b"nonsense")
     with pytest.raises(DeepChromeError, match="damaged"):

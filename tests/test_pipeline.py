@@ -58,7 +58,14 @@ def test_summary_names_what_to_open(restored):
 
 def test_only_what_depends_on_a_change_runs_again(restored):
     printed = restored("dvc exp run -S model=linear_sum -S models.linear_sum.epochs=5")
-    assert restored.ran(printed) == ["train", "evaluate", "cross_cell", "gan", "interpret", "report"]
+    assert restored.ran(printed) == [
+        "train",
+        "evaluate",
+        "cross_cell",
+        "gan",
+        "interpret",
+        "report",
+    ]
     restored("git checkout -q params.yaml && dvc checkout -q")
     printed = restored("dvc exp run -S 'cells=[E003]'")
     assert restored.ran(printed) == [

@@ -18,7 +18,8 @@ def genes(n: int, seed: int, rate: float = 2.0) -> np.ndarray:
 
 def a_set(n: int, seed: int, rate: float = 2.0) -> Set:
     rng = np.random.default_rng(seed)
-    return Set(genes(n, seed, rate), np.arange(n) % 2, rng.integers(0, 2, n))
+    gene = np.array([f"ENSG{i // 2:03d}" for i in range(n)])
+    return Set(genes(n, seed, rate), np.arange(n) % 2, rng.integers(0, 2, n), gene)
 
 
 def test_the_same_distribution_cannot_be_separated_and_another_can():
@@ -48,6 +49,19 @@ def test_coverage_is_all_within_and_none_far_away():
     densities = KernelDensity().fit(cloud).score_samples(same)
     inside = np.array([quality.coverage(point[None], cloud) for point in same]) == 1
     assert densities[inside].mean() > densities[~inside].mean()
+
+
+@given(st.integers(0, 100), st.integers(10, 60), st.integers(10, 60))
+@settings(max_examples=20, deadline=None)
+def test_halves_are_of_equal_size_and_share_no_gene(seed, n, examples):
+    test = a_set(n, 1)
+    a, b = quality.halves(test, examples, seed)
+    assert len(a.y) == len(b.y) <= examples
+    assert not set(a.gene) & set(b.gene)
+    sizes = [
+        len(quality.halves(test, examples, s)[0].y) for s in quality.seeds(test, examples, seed)
+    ]
+    assert sum(sizes) >= quality.ENOUGH
 
 
 def test_rivals_keep_what_they_promise():

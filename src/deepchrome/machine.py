@@ -1,9 +1,12 @@
 """The machine a stage runs on."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 
 
 def cores() -> int:
@@ -24,3 +27,16 @@ def start_worker() -> None:
         os._exit(1)
 
     threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+@contextlib.contextmanager
+def one_beside() -> Iterator[ProcessPoolExecutor]:
+    """Give a process for work that goes on beside; what is not done at the end is given up."""
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(1, context, initializer=start_worker)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in multiprocessing.active_children():
+            process.terminate()

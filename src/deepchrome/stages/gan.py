@@ -16,6 +16,7 @@ from deepchrome.console import console, progress, warn
 from deepchrome.dataset import CellType, Dataset
 from deepchrome.errors import DeepChromeError, nearest
 from deepchrome.files import replacing, write_json
+from deepchrome.machine import cores, one_beside
 from deepchrome.models import margin
 from deepchrome.params import GanParams
 from deepchrome.stages.train import check_validated
@@ -24,16 +25,13 @@ from deepchrome.trained import NETWORK, Models, check_same_data
 from deepchrome.training import choose_device
 from deepchrome.visualization import gan, gan_figures, quality
 from deepchrome.visualization.gan import Examples, Generator, Guide, Step, Trainer
-from deepchrome.visualization.quality import Set
+from deepchrome.visualization.quality import Rivals, Set
 
 LEAST_DIVERSITY = 0.5
 """Of generated examples over real ones; below it the generator has collapsed."""
 
 LARGEST_SHIFT = 1.0
 """Of a mark's mean log signal against training genes; above it the generator has diverged."""
-
-ENOUGH = 600
-"""Generated examples over which a measure is averaged: small data sets are split more often."""
 
 CURVE_EVERY = 10
 """Steps averaged to one row of the training curve."""
@@ -69,18 +67,23 @@ def run(
         console.print(f"{output}: trained before, with the same data, settings and code; kept")
         return
     cells = [data.load(cell) for cell in names]
+    train_set, test = as_set(cells, "train"), as_set(cells, "test")
     values = str(data.info["values"])
     with (
         replacing(output, metrics, plots_folder) as (out, metrics_out, plots_out),
         GanLog(params) as log,
+        one_beside() as pool,
     ):
+        # rivals know nothing of the generator: they are measured on another core while it trains
+        rivals = pool.submit(
+            quality.compare_rivals, train_set, test, params.examples, params.seed, cores() - 1
+        )
         plots_out.mkdir()
         title = plots.describe(data.info)
         trainer = Trainer(Examples.of(cells, "train", on), params, values, guide)
         curve, finite = train(trainer, params, log, len(cells))
         pd.DataFrame(curve).to_csv(plots_out / "training.csv", index=False)
         gan_figures.training(plots_out / "training.png", title, pd.DataFrame(curve))
-        train_set = as_set(cells, "train")
         state = "trained" if finite else "diverged"
         if finite:
             state = check(trainer, train_set, values, params.seed)
@@ -98,7 +101,7 @@ def run(
         summary: Row = {"dataset": data.hash, "state": state}
         if state == "trained":
             generator = Generator(out, on)
-            measured, sample = measure(generator, train_set, as_set(cells, "test"), params)
+            measured, sample = measure(generator, test, train_set, rivals.result(), params)
             measured.round(6).to_csv(plots_out / "quality.csv", index=False)
             summary |= scalars(measured)
             draw(plots_out, title, generator, sample, train_set, measured, data.info)
@@ -175,6 +178,8 @@ def train(trainer: Trainer, params: GanParams, log: GanLog, n_cells: int) -> tup
     curve: list[Row] = []
     recent: list[Step] = []
     title = f"gan: {n_cells} cell types, {params.steps:,} steps"
+    if trainer.examples.x.device.type == "cpu":
+        torch.set_num_threads(1)  # networks this small lose more to a second one than they gain
     per_step = params.batch_size * (1 + gan.CRITIC_STEPS)
     with progress(title, "genes", params.steps * per_step) as advance:
         try:
@@ -213,6 +218,7 @@ def as_set(cells: list[CellType], split: str) -> Set:
         np.concatenate([part.X for part in parts]),
         np.concatenate([part.y for part in parts]),
         np.repeat(np.arange(len(parts)), sizes),
+        np.concatenate([part.gene_id for part in parts]).astype(str),
     )
 
 
@@ -240,84 +246,29 @@ def check(trainer: Trainer, train_set: Set, values: str, seed: int) -> str:
 
 
 def measure(
-    generator: Generator, train_set: Set, test: Set, params: GanParams
+    generator: Generator, test: Set, train_set: Set, rivals: Rivals, params: GanParams
 ) -> tuple[pd.DataFrame, tuple[Set, Set]]:
-    """Compare generated signals with held-out genes; and rivals, and real ones, likewise.
+    """Compare generated signals with held-out genes, beside what `quality.compare_rivals` found.
 
-    Held-out examples are cut into halves at random: one is what everything is compared with, the
-    other gives the labels and cell types to generate, and stands for `real`. Returns rows of
-    measure, value (of the generator), real, independent_bins, gaussian and what; and the last
-    halves: real, generated.
+    Returns rows of measure, value (of the generator), real, independent_bins, gaussian and what;
+    and the last sample: real, generated.
     """
-    n = min(params.examples, len(test.y) // 2)
-    repeats = math.ceil(ENOUGH / n)
-    found: list[dict[str, Row]] = []
-    with progress(f"quality: {n:,} examples x {repeats}", "classifiers", 8 * repeats) as advance:
-        for repeat in range(repeats):
-            seed = params.seed + repeat
-            rng = np.random.default_rng(seed)
-            order = rng.permutation(len(test.y))
-            real, other = test.rows(order[:n]), test.rows(order[n : 2 * n])
+    found: list[Row] = []
+    seeds = quality.seeds(test, params.examples, params.seed)
+    with progress("quality of what it generates", "samples", len(seeds)) as advance:
+        for seed in seeds:
+            real, other = quality.halves(test, params.examples, seed)
             made = generated(generator.network, other, generator.values, seed)
-            rivals = {
-                "value": made,
-                "real": other,
-                "independent_bins": other.with_signals(
-                    quality.independent_bins(train_set, other, rng)
-                ),
-                "gaussian": other.with_signals(quality.gaussian(train_set, other, rng)),
-            }
-            rows = {}
-            for name, one in rivals.items():
-                rows[name] = compare(real, one, train_set, seed)
-                advance(2)
-            found.append(rows)
-    columns = list(found[0])
-    table = pd.DataFrame(
-        {name: pd.DataFrame([rows[name] for rows in found]).mean() for name in columns}
-    )
-    utility = usefulness(generator, train_set, test, params.seed)
-    table = pd.concat([table, pd.DataFrame(utility).T])
+            found.append(quality.compare(real, made, train_set, seed))
+            advance()
+        like_train = generated(generator.network, train_set, generator.values, params.seed)
+        useful = quality.classifier_auroc(like_train, test)
+    mine = pd.DataFrame(found).mean()
+    mine["train_on_generated"] = useful
+    table = pd.DataFrame({"value": mine} | rivals)
     table = table.rename_axis("measure").reset_index()
     table["what"] = table["measure"].map(WHAT)
     return table, (real, made)
-
-
-def compare(real: Set, other: Set, train_set: Set, seed: int) -> Row:
-    """Return every measure of one set of signals against real ones."""
-    points, of = quality.pooled(other.X), quality.pooled(real.X)
-    mean = quality.pooled(train_set.X)
-    centre, spread = mean.mean(0), mean.std(0) + 1e-9
-    points, of, train_points = ((one - centre) / spread for one in (points, of, mean))
-    profiles = quality.profile_correlations(real, other)
-    difference = quality.mark_correlations(real.X) - quality.mark_correlations(other.X)
-    return {
-        "separability": quality.separability(real.X, other.X, seed),
-        "separability_logistic": quality.separability(real.X, other.X, seed, trees=False),
-        "mmd": quality.mmd(of, points),
-        "profile_correlation": float(profiles.mean()),
-        "profile_correlation_lowest": float(profiles.min()),
-        "mark_correlation_difference": float(np.abs(difference).max()),
-        "precision": quality.coverage(points, of),
-        "recall": quality.coverage(of, points),
-        "nearest_training_gene": quality.nearest_distance(points, train_points),
-    }
-
-
-def usefulness(generator: Generator, train_set: Set, test: Set, seed: int) -> dict[str, Row]:
-    """Train on generated signals, test on real ones; beside trained on real and on rivals'."""
-    rng = np.random.default_rng(seed)
-    made = generated(generator.network, train_set, generator.values, seed)
-    bins = train_set.with_signals(quality.independent_bins(train_set, train_set, rng))
-    normal = train_set.with_signals(quality.gaussian(train_set, train_set, rng))
-    return {
-        "train_on_generated": {
-            "value": quality.classifier_auroc(made, test),
-            "real": quality.classifier_auroc(train_set, test),
-            "independent_bins": quality.classifier_auroc(bins, test),
-            "gaussian": quality.classifier_auroc(normal, test),
-        }
-    }
 
 
 WHAT = {

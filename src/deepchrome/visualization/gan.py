@@ -139,7 +139,7 @@ def read_out(log_rate: Tensor, values: str) -> Tensor:
         return relu(log_rate)
     log_rate = log_rate.clamp(LOWEST, HIGHEST)
     with torch.no_grad():
-        rate = log_rate.exp()
+        rate = log_rate.exp().nan_to_num()  # the result is no number then, which is told
         counts = torch.poisson(rate)
         slope = (counts + rate) / (2 * (1 + counts))
     return counts.log1p() + slope * (log_rate - log_rate.detach())

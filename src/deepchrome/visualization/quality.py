@@ -5,6 +5,7 @@ real against real and of two rivals that a GAN has to beat: bins drawn independe
 on log counts. Signals are of shape=(genes, bins, marks) throughout.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from deepchrome import MARKS, N_BINS
 from deepchrome.metrics import auroc
@@ -27,22 +29,29 @@ WINDOW = 10
 NEIGHBOURS = 3
 """Of precision and recall (Kynkaanniemi et al. 2019)."""
 
+ENOUGH = 600
+"""Examples over which a measure is averaged: small data sets are sampled more often."""
+
 
 @dataclass(frozen=True)
 class Set:
-    """Examples: `X` signals, `y` labels, `cell` positions of cell types; one row an example."""
+    """Examples: `X` signals, `y` labels, positions of `cell` types, `gene` ids; one row an example.
+
+    The same gene stands there once for each cell type.
+    """
 
     X: np.ndarray
     y: np.ndarray
     cell: np.ndarray
+    gene: np.ndarray
 
     def rows(self, index: np.ndarray) -> "Set":
         """Return some of the examples."""
-        return Set(self.X[index], self.y[index], self.cell[index])
+        return Set(self.X[index], self.y[index], self.cell[index], self.gene[index])
 
     def with_signals(self, X: np.ndarray) -> "Set":
         """Return other signals for the same labels and cell types."""
-        return Set(X, self.y, self.cell)
+        return Set(X, self.y, self.cell, self.gene)
 
 
 def log_signals(X: np.ndarray) -> np.ndarray:
@@ -209,3 +218,71 @@ def diversity(generated: Set, real: Set) -> float:
 
 def _mean_distance(points: np.ndarray) -> float:
     return float(cdist(points, points).sum() / (len(points) * (len(points) - 1)))
+
+
+def seeds(test: Set, examples: int, seed: int) -> list[int]:
+    """Return a seed for each pair of samples to average over: more where they are small."""
+    n = len(halves(test, examples, seed)[0].y)
+    return [seed + i for i in range(math.ceil(ENOUGH / n))]
+
+
+def halves(test: Set, examples: int, seed: int) -> tuple[Set, Set]:
+    """Cut held-out genes at random into two samples of equal size, at most `examples` each.
+
+    One is what everything is compared with; the other gives the labels and cell types to generate,
+    and stands for real ones. No gene is in both: what is particular to a gene, in all cell types,
+    would make real ones look more alike than signals of other genes can.
+    """
+    rng = np.random.default_rng(seed)
+    genes = rng.permutation(np.unique(test.gene))
+    first = np.isin(test.gene, genes[: len(genes) // 2])
+    parts = [rng.permutation(np.flatnonzero(side)) for side in (first, ~first)]
+    n = min(examples, *(len(part) for part in parts))
+    return test.rows(parts[0][:n]), test.rows(parts[1][:n])
+
+
+def compare(real: Set, other: Set, train_set: Set, seed: int) -> dict[str, float]:
+    """Return every measure of one set of signals against real ones."""
+    points, of = pooled(other.X), pooled(real.X)
+    mean = pooled(train_set.X)
+    centre, spread = mean.mean(0), mean.std(0) + 1e-9
+    points, of, train_points = ((one - centre) / spread for one in (points, of, mean))
+    profiles = profile_correlations(real, other)
+    difference = mark_correlations(real.X) - mark_correlations(other.X)
+    return {
+        "separability": separability(real.X, other.X, seed),
+        "separability_logistic": separability(real.X, other.X, seed, trees=False),
+        "mmd": mmd(of, points),
+        "profile_correlation": float(profiles.mean()),
+        "profile_correlation_lowest": float(profiles.min()),
+        "mark_correlation_difference": float(np.abs(difference).max()),
+        "precision": coverage(points, of),
+        "recall": coverage(of, points),
+        "nearest_training_gene": nearest_distance(points, train_points),
+    }
+
+
+Rivals = dict[str, dict[str, float]]
+"""By rival (real, independent_bins, gaussian): its measures, as `compare` names them."""
+
+
+def compare_rivals(train_set: Set, test: Set, examples: int, seed: int, threads: int) -> Rivals:
+    """Return every measure of the two rivals and of real genes, and what training on them gives."""
+    makers = {"independent_bins": independent_bins, "gaussian": gaussian}
+    found: dict[str, list[dict[str, float]]] = {"real": [], **{name: [] for name in makers}}
+    useful = {"real": classifier_auroc(train_set, test)}
+    with threadpool_limits(max(1, threads)):
+        for one in seeds(test, examples, seed):
+            real, other = halves(test, examples, one)
+            found["real"].append(compare(real, other, train_set, one))
+            for name, make in makers.items():
+                drawn = other.with_signals(make(train_set, other, np.random.default_rng(one)))
+                found[name].append(compare(real, drawn, train_set, one))
+        for name, make in makers.items():
+            drawn = train_set.with_signals(make(train_set, train_set, np.random.default_rng(seed)))
+            useful[name] = classifier_auroc(drawn, test)
+    return {
+        name: {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+        | {"train_on_generated": useful[name]}
+        for name, rows in found.items()
+    }
