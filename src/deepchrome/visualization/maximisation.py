@@ -30,7 +30,7 @@ def maximise(
     high: Tensor,
     *,
     penalty: float = PENALTY,
-    steps: int = 300,
+    steps: int = 200,
     rate: float = 0.05,
 ) -> Tensor:
     """Optimise log signals for a class: the smallest ones that make the model sure of it.
