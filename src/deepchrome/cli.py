@@ -151,6 +151,20 @@ def training_sets(params: ParamsFile = DEFAULT_PARAMS) -> None:
 
 
 @app.command(rich_help_panel=STAGES)
+def gan(params: ParamsFile = DEFAULT_PARAMS) -> None:
+    """Learn to generate signals of high and low genes, and tell how far to trust them.
+
+    Figures, quality.csv and verdict.txt: plots/gan. Which cell types, how long, and whether the
+    trained classifier guides it: section [bold]gan[/] of params.yaml.
+    """
+    from deepchrome.params import load
+    from deepchrome.stages import gan
+
+    loaded = load(params)
+    gan.run(loaded.gan, loaded.device)
+
+
+@app.command(rich_help_panel=STAGES)
 def interpret(params: ParamsFile = DEFAULT_PARAMS) -> None:
     """Show what the models look for: the code of histones, plots/interpret/code.png.
 
@@ -186,6 +200,44 @@ def explain(
     from deepchrome import explain
 
     explain.run(gene, cell, models, output, device)
+
+
+@app.command(rich_help_panel=STAGES)
+def report(
+    experiments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="With --compare: names of experiments, git revisions, or 'workspace'.",
+            show_default=False,
+        ),
+    ] = None,
+    compare: Annotated[
+        bool,
+        typer.Option("--compare", help="Put experiments beside each other instead."),
+    ] = False,
+    output: Annotated[
+        Path,
+        typer.Option(help="With --compare: the page to write.", show_default=True),
+    ] = Path("reports/compare/index.html"),
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Write the page to open after a run: reports/index.html.
+
+    One file that needs no network: question by question a verdict, figures, numbers and how they
+    were computed. A stage that has not run is left out. With experiments, the workspace stays as
+    it is. Example:
+
+    deepchrome report --compare workspace linear
+    """
+    from deepchrome.params import load
+    from deepchrome.stages import report
+
+    if compare:
+        report.run_comparison(experiments or [], load(params).compare, output)
+    elif experiments:
+        raise typer.BadParameter(f"to compare {', '.join(experiments)}, add --compare")
+    else:
+        report.run(load(params).compare)
 
 
 @app.command(rich_help_panel=TOOLS)

@@ -81,6 +81,18 @@ class TrainingSetsParams(Section):
     repeats: int = Field(ge=1)
 
 
+class GanParams(Section):
+    """The generator of signals and how it is trained."""
+
+    cells: Literal["all"] | Annotated[list[str], Field(min_length=1)]
+    steps: int = Field(ge=2)
+    batch_size: int = Field(ge=8)
+    learning_rate: float = Field(gt=0, le=0.1)
+    guidance: float = Field(ge=0)
+    examples: int = Field(ge=40)
+    seed: Seed
+
+
 class InterpretParams(Section):
     """How many genes are explained, against how many, and from where maximisation starts."""
 
@@ -122,6 +134,7 @@ class Params(Section):
     train: TrainParams
     cross_cell: CrossCellParams
     training_sets: TrainingSetsParams
+    gan: GanParams
     interpret: InterpretParams
     compare: CompareParams
     models: dict[str, ModelParams]
