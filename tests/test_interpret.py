@@ -16,7 +16,7 @@ from deepchrome.errors import DeepChromeError
 from deepchrome.params import InterpretParams
 from deepchrome.stages import interpret
 from deepchrome.trained import Models
-from deepchrome.visualization import figures, findings
+from deepchrome.visualization import figures, findings, gan
 from deepchrome.visualization.histone_code import correlations, place, sentence, where
 from test_attribution import VARIANTS, counts, models_of
 
@@ -96,7 +96,7 @@ def table(name):
 
 def test_a_planted_signal_is_found(project, monkeypatch):
     cells = ["E003", "E123"]
-    prepare(project, cells, "deepchrome", models__deepchrome__epochs=5)
+    prepare(project, cells, "deepchrome", models__deepchrome__epochs=8)
     printed = project.ok("interpret")
     assert "models/gan: no trained generator" in printed
     metrics, marks = results(project)
@@ -133,9 +133,6 @@ def test_a_planted_signal_is_found(project, monkeypatch):
         assert high["log_odds"] > low["log_odds"]
         assert high["active_H3K4me1"] > low["active_H3K4me1"]
 
-    first = project.snapshot()
-    project.ok("interpret")
-    assert project.snapshot() == first  # the same seed, the same bytes
     text = (project.path / "plots/interpret/verdict.txt").read_text()
     assert "simulated data" in text
     files = {path.name for path in (project.path / "plots/interpret").iterdir()}
@@ -184,6 +181,9 @@ def test_two_seeds(project):
     metrics, _ = results(project)
     assert metrics["stability_over"] == "seeds"
     assert "between seeds" in printed
+    first = project.snapshot()
+    project.ok("interpret")
+    assert project.snapshot() == first  # the same seed, the same bytes
     pairs = table("stability")
     assert pairs[["between", "seed_a", "seed_b"]].to_numpy().tolist() == [["seeds", 3, 5]]
     assert pairs["correlation"].iloc[0] == pytest.approx(metrics["stability"], abs=1e-6)
@@ -333,3 +333,25 @@ def test_correlations_pair_seeds_and_cell_types():
     assert found["between"].tolist() == ["seeds", "cell types", "cell types", "seeds"]
     across = found[found["seed_b"] == 0].iloc[0]
     assert across["correlation"] == pytest.approx(-1)
+
+
+def test_only_a_trained_generator_of_the_same_data_is_used(tmp_path, capsys):
+    models = models_of(tmp_path, VARIANTS["linear"])
+    info = {"cells": ["E003"], "values": "counts", "state": "trained", "dataset": "none"}
+    network = gan.Network(torch.zeros(2, N_BINS, len(MARKS)))
+
+    def saved(**changed):
+        shutil.rmtree(tmp_path / "gan", ignore_errors=True)
+        gan.save(tmp_path / "gan", network, info | changed)
+        return interpret.read_generator(str(tmp_path / "gan"), models)
+
+    source = saved()
+    params = InterpretParams(genes=10, baselines=2, starts=1, seed=0)
+    found = findings.maximise(models, small_cell(counts(40)), params, source)
+    assert set(found.table["method"]) == {"unconstrained", "generator", "genes"}
+    assert found.generated.shape == (len(MARKS),)
+    assert saved(state="collapsed") is None
+    assert "the generator has collapsed" in capsys.readouterr().out
+    assert saved(cells=["E004"]) is None
+    with pytest.raises(DeepChromeError, match="run 'dvc repro gan'"):
+        saved(dataset="other")

@@ -37,25 +37,23 @@ def test_a_stronger_penalty_makes_fainter_maps():
     assert norms[0] > norms[1] > norms[2] > 0
 
 
-def test_latent_vectors_keep_their_length_and_reach_the_optimum():
+def test_latent_vectors_reach_the_optimum_and_stay_likely():
     draws = torch.Generator().manual_seed(1)
     basis = torch.randn(6, 500, generator=draws) * 0.05
 
     def generate(z):
-        return 1 + (z @ basis).view(-1, 100, 5)
+        return 3 + (z @ basis).view(-1, 100, 5)
 
     start = torch.randn(4, 6, generator=draws)
     high = torch.tensor([True, True, False, False])
     z, maps = maximisation.maximise_latent(score, generate, start, high, steps=400)
-    torch.testing.assert_close(z.norm(dim=1), start.norm(dim=1))
     torch.testing.assert_close(maps, generate(z).clamp(min=0))
-    direction = basis @ WEIGHT.ravel()  # of a linear generator, as long as no signal is cut at 0
-    best = direction / direction.norm() * z.norm(dim=1, keepdim=True)
-    best[2:] *= -1
-    cosine = torch.nn.functional.cosine_similarity(z, best)
-    assert cosine.min() > 0.95
-    assert (score(maps)[:2] > score(generate(start))[:2]).all()
-    assert (score(maps)[2:] < score(generate(start))[2:]).all()
+    # where the gradient vanishes, as long as no signal is cut at 0: whatever the start
+    sign = torch.where(high, 1.0, -1.0)
+    wrong = (-sign * score(maps)).sigmoid()
+    expected = (sign * wrong)[:, None] * (basis @ WEIGHT.ravel())
+    torch.testing.assert_close(z, expected, atol=0.02, rtol=0.05)
+    assert (z.norm(dim=1) < start.norm(dim=1)).all()
 
 
 def test_mark_frequency_counts_bins_above_a_quarter_of_the_maximum():

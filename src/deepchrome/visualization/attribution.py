@@ -17,7 +17,9 @@ Half of each class makes the sum independent of the class balance of a cell type
 """
 
 from collections.abc import Callable
+from copy import deepcopy
 from itertools import pairwise
+from threading import Lock
 
 import numpy as np
 import torch
@@ -38,6 +40,8 @@ STEPS = 8
 ROWS = 1024
 """Genes scored at once."""
 
+_DRAWING = Lock()  # torch's generator belongs to all threads
+
 
 def scorer(models: Models, cell: str, seed: int, weights: dict[str, Tensor] | None = None) -> Score:
     """Return one model's log-odds as a function of log signals.
@@ -48,12 +52,14 @@ def scorer(models: Models, cell: str, seed: int, weights: dict[str, Tensor] | No
     own = {name.removeprefix(NETWORK): tensor[at] for name, tensor in models.tensors.items()}
     shift, scale = own.pop("shift"), own.pop("scale")
     weights = own if weights is None else weights
+    # functional_call puts weights into the network while it runs: threads must not share one
+    network = deepcopy(models.network)
 
     def score(x: Tensor) -> Tensor:
         features = (models.preprocessing.features(x.expm1()) - shift) / scale
         # cuDNN's LSTM has gradients in training mode only
         with torch.backends.cudnn.flags(enabled=False):
-            return margin(functional_call(models.network, weights, (features,)))
+            return margin(functional_call(network, weights, (features,)))
 
     return score
 
@@ -61,7 +67,7 @@ def scorer(models: Models, cell: str, seed: int, weights: dict[str, Tensor] | No
 def redrawn(models: Models, seed: int) -> dict[str, Tensor]:
     """Return initial weights of the models' architecture: what training starts from."""
     bins, marks = 1 if models.preprocessing.reduce else N_BINS, len(models.info["marks"])
-    with torch.random.fork_rng(devices=[]):
+    with _DRAWING, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = build(models.info["architecture"], bins, marks, models.info["options"])
     return {name: p.detach().to(models.device) for name, p in network.named_parameters()}

@@ -169,7 +169,7 @@ def regression(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     x: training genes, shape=(genes, bins, marks). The yardstick beside models that have no weight
     of a mark.
     """
-    features = StandardScaler().fit_transform(x.mean(1))
+    features = StandardScaler().fit_transform(x.mean(1, dtype=np.float64))
     return LogisticRegression().fit(features, y).coef_[0]
 
 
