@@ -23,7 +23,7 @@ run: $(VENV)/run ## install, run every stage that is out of date, and show the r
 	@python -m deepchrome summary
 
 test: $(VENV)/dev ## install what tests need and run the test suite
-	pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: $(VENV)/dev ## check style, types and the workflow files
 	ruff check .

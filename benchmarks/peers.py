@@ -40,7 +40,7 @@ from deepchrome.metrics import auroc
 from deepchrome.params import ModelParams
 from deepchrome.sources import published
 from deepchrome.stacked import network
-from deepchrome.training import SCORING_BATCH, Job, Trained, fit, train_groups
+from deepchrome.training import SCORING_BATCH_CPU, Job, Trained, fit, train_groups
 from full_size import first, machine, spread, study, timed, variant
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__.split("\n")[0])
@@ -188,7 +188,7 @@ def loading(authors: Authors, data: Data = None, rounds: Rounds = 3, cell: Cell 
             ("", "milliseconds", "authors / this"),
             "authors' default settings: three files, a pool of 24 processes each. Same genes, "
             "counts and labels: checked.",
-            f"the dataset holds {len(opened.cells)} cell types; the first reads the labels of all.",
+            f"the dataset holds {len(opened.cells)} cell types; the first reads the genes' splits.",
         )
 
 
@@ -312,7 +312,7 @@ def matrix_products(model: str, batch: int, n_train: int, n_valid: int) -> Calla
     def sizes(genes: int, at_once: int) -> list[int]:
         return [min(at_once, genes - start) for start in range(0, genes, at_once)]
 
-    steps, parts = sizes(n_train, batch), sizes(n_valid, SCORING_BATCH)
+    steps, parts = sizes(n_train, batch), sizes(n_valid, SCORING_BATCH_CPU)
     made = {genes: buffers(genes) for genes in {*steps, *parts}}
 
     def products() -> None:

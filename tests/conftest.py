@@ -1,9 +1,15 @@
-"""Small raw data sets and a command line that runs in the test's own process."""
+"""Small raw data sets, a command line in the test's own process, and clones for DVC itself."""
 
 import gzip
+import json
 import os
 import re
+import shutil
+import signal
+import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +23,12 @@ os.environ["DVC_NO_ANALYTICS"] = "1"
 
 ROOT = Path(__file__).parents[1]
 REAL = ROOT.parent / "shared" / "real"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the files that take longest, so that no worker is left alone with one."""
+    items.sort(key=lambda item: not item.path.name.startswith("test_pipeline"))
+
 
 needs_real = pytest.mark.skipif(
     not REAL.is_dir(), reason=f"the real sample is not at hand ({REAL.parent.name}/real)"
@@ -136,6 +148,15 @@ class Project:
         assert status == 0, printed
         return printed
 
+    def once(self, kept: Path, *stages: str) -> None:
+        """Run stages in the first test of a file; give the others a copy of what they made."""
+        if kept.exists():
+            shutil.copytree(kept, self.path, dirs_exist_ok=True)
+            return
+        for stage in stages:
+            self.ok(stage)
+        shutil.copytree(self.path, kept)
+
     def refused(self, *arguments: str) -> str:
         """Run a command that must end in one message with exit status 1 and change no file."""
         before = self.snapshot()
@@ -164,3 +185,123 @@ def small(project) -> Project:
     """A project with two small cell types."""
     write_raw(project.raw)
     return project
+
+
+class Clone:
+    """A clone of the project with tiny parameters, and commands as a user types them."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        listed = subprocess.run(
+            ["git", "ls-files", "-co", "--exclude-standard", "-z"],
+            cwd=ROOT,
+            capture_output=True,
+            check=True,
+        ).stdout
+        for name in filter(None, listed.decode().split("\0")):
+            if (ROOT / name).is_file() and name != "dvc.lock" and not name.startswith("metrics/"):
+                (path / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, path / name)
+        self.set("simulate.cells", ["E003", "E123"])
+        self.set("simulate.genes", 240)
+        self.set("model", "linear")
+        self.set("models.linear.epochs", 5)
+        self.set("gan.steps", 20)
+        self.set("gan.examples", 60)
+        self.set("interpret.genes", 8)
+        self("git init -q -b main && git add -A && git commit -q -m start")
+
+    def set(self, key: str, value: object) -> None:
+        set_param(self.path / "params.yaml", key, value)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("DVC_", "PYTEST"))}
+        environment.pop("PYTHONPATH", None)
+        environment |= {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "DVC_NO_ANALYTICS": "1",
+            "OMP_NUM_THREADS": "1",
+            "GIT_AUTHOR_NAME": "A",
+            "GIT_AUTHOR_EMAIL": "a@example.org",
+            "GIT_COMMITTER_NAME": "A",
+            "GIT_COMMITTER_EMAIL": "a@example.org",
+        }
+        return environment
+
+    def run(self, command: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            ["bash", "-c", command],
+            cwd=self.path,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=400,
+        )
+
+    def kill_when(self, command: str, condition: Callable[[], object]) -> None:
+        """Start a command and kill -9 it and all that it started once a condition holds."""
+        process = subprocess.Popen(
+            ["bash", "-c", command],
+            cwd=self.path,
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + 100
+        while not condition():
+            assert process.poll() is None, "it ended before it was killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def __call__(self, command: str) -> str:
+        done = self.run(command)
+        assert done.returncode == 0, f"$ {command}\n{done.stdout}"
+        return done.stdout
+
+    def metrics(self, stage: str) -> dict:
+        return json.loads((self.path / f"metrics/{stage}.json").read_text())
+
+    def ran(self, printed: str) -> list[str]:
+        return re.findall(r"Running stage '(\w+)'", printed)
+
+    def outputs(self) -> dict[str, bytes]:
+        folders = ("data", "metrics", "models", "plots", "predictions", "reports")
+        return {
+            str(path.relative_to(self.path)): path.read_bytes()
+            for folder in folders
+            for path in sorted((self.path / folder).rglob("*"))
+            if path.is_file() and "failed_data_docs" not in path.parts
+        }
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory) -> Path:
+    """Where `Project.once` keeps what the tests of a file start from."""
+    return tmp_path_factory.mktemp("kept") / "project"
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """A clone in which 'dvc repro' has run and its results are committed."""
+    clone = Clone(tmp_path_factory.mktemp("clone"))
+    clone.first = clone("dvc repro")
+    clone("git add -A && git commit -q -m 'First run'")
+    clone.first_commit = clone("git rev-parse HEAD").strip()
+    return clone
+
+
+@pytest.fixture
+def restored(clone):
+    """The clone as it was after its first run: branch, experiments and workspace."""
+    clone(
+        f"git reset -q --hard {clone.first_commit} && git clean -qfd && rm -rf .cache runs && "
+        # experiments, and the results that a later test could be given instead of running a stage
+        "git for-each-ref --format='delete %(refname)' refs/exps | git update-ref --stdin && "
+        "rm -rf .dvc/cache/runs && dvc checkout -q --force"
+    )
+    return clone

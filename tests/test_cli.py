@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-STAGES = ["simulate", "ingest", "validate", "train", "evaluate", "cross_cell"]
+STAGES = ["simulate", "ingest", "validate", "train", "evaluate", "cross_cell", "report"]
 TOOLS = ["predict", "compare", "audit-labels", "fetch", "calibrate", "summary"]
 
 
@@ -46,7 +46,7 @@ def test_damaged_params(project, content, expected):
 
 
 def test_nothing_to_read_yet(project):
-    for stage in ("train", "evaluate", "cross_cell", "validate"):
+    for stage in ("train", "evaluate", "cross_cell", "validate", "report"):
         assert "dvc repro" in project.refused(stage)
     assert "dvc repro" in project.refused("summary")
 

@@ -249,6 +249,30 @@ def test_three_experiments(repo):
     assert row["delong_higher"] == (poor[poor["first"] == "deepchrome"]["p_holm"] < 0.05).sum() > 0
 
 
+def test_page(repo):
+    before = {name: content for name, content in repo.snapshot().items() if ".git/" not in name}
+    printed = repo.ok("report", "--compare", "workspace", "twin", "poor")
+    assert "reports/compare/index.html: 3 sections, 2 figures" in printed
+    page = (repo.path / "reports/compare/index.html").read_text()
+    for name in ("deepchrome", "deepchrome_avg", "linear"):
+        assert f"{name} {aurocs(repo, name).mean():.3f} (" in page  # of the figure, in words
+    assert "deepchrome is better than linear on 8 cell types" in page
+    assert "The data are simulated" in page
+    after = repo.snapshot()
+    for name, content in before.items():
+        if not name.startswith(".dvc/tmp"):
+            assert after[name] == content, name
+    repo.ok("report", "--compare", "workspace", "poor", "--output", "reports/compare/two.html")
+    assert "of 8 comparisons of two models" in (repo.path / "reports/compare/two.html").read_text()
+
+
+def test_page_of_experiments_that_cannot_be_compared(faked):
+    assert "run on different data" in faked.refused(
+        "report", "--compare", "linear", "other-labels", "deepchrome"
+    )
+    assert "expected at least two" in faked.refused("report", "--compare", "linear")
+
+
 def test_other_cell_types(repo):
     printed = repo.ok("compare", "workspace", "poor", "--between", "--output", "reports/between")
     assert "AUROC on other cell types than trained on" in printed

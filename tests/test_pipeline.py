@@ -1,133 +1,19 @@
 """The whole pipeline through DVC itself, on a tiny data set, in a clone of the project."""
 
 import json
-import os
-import re
-import shlex
-import shutil
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from conftest import ROOT, set_param, write_raw
+from conftest import write_raw
 from deepchrome.trained import Models
-
-
-class Clone:
-    """A clone of the project with tiny parameters, and commands as a user types them."""
-
-    def __init__(self, path: Path):
-        self.path = path
-        listed = subprocess.run(
-            ["git", "ls-files", "-co", "--exclude-standard", "-z"],
-            cwd=ROOT,
-            capture_output=True,
-            check=True,
-        ).stdout
-        for name in filter(None, listed.decode().split("\0")):
-            if (ROOT / name).is_file() and name != "dvc.lock" and not name.startswith("metrics/"):
-                (path / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, path / name)
-        self.set("simulate.cells", ["E003", "E123"])
-        self.set("simulate.genes", 240)
-        self.set("model", "linear")
-        self.set("models.linear.epochs", 5)
-        self("git init -q -b main && git add -A && git commit -q -m start")
-
-    def set(self, key: str, value: object) -> None:
-        set_param(self.path / "params.yaml", key, value)
-
-    @property
-    def environment(self) -> dict[str, str]:
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(("DVC_", "PYTEST"))}
-        environment.pop("PYTHONPATH", None)
-        environment |= {
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "DVC_NO_ANALYTICS": "1",
-            "OMP_NUM_THREADS": "1",
-            "GIT_AUTHOR_NAME": "A",
-            "GIT_AUTHOR_EMAIL": "a@example.org",
-            "GIT_COMMITTER_NAME": "A",
-            "GIT_COMMITTER_EMAIL": "a@example.org",
-        }
-        return environment
-
-    def run(self, command: str) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            ["bash", "-c", command],
-            cwd=self.path,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=400,
-        )
-
-    def kill_when(self, command: str, condition: Callable[[], object]) -> None:
-        """Start a command and kill -9 it and all that it started once a condition holds."""
-        process = subprocess.Popen(
-            ["bash", "-c", command],
-            cwd=self.path,
-            env=self.environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        deadline = time.monotonic() + 100
-        while not condition():
-            assert process.poll() is None, "it ended before it was killed"
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-    def __call__(self, command: str) -> str:
-        done = self.run(command)
-        assert done.returncode == 0, f"$ {command}\n{done.stdout}"
-        return done.stdout
-
-    def metrics(self, stage: str) -> dict:
-        return json.loads((self.path / f"metrics/{stage}.json").read_text())
-
-    def ran(self, printed: str) -> list[str]:
-        return re.findall(r"Running stage '(\w+)'", printed)
-
-    def outputs(self) -> dict[str, bytes]:
-        folders = ("data", "metrics", "models", "plots", "predictions", "reports")
-        return {
-            str(path.relative_to(self.path)): path.read_bytes()
-            for folder in folders
-            for path in sorted((self.path / folder).rglob("*"))
-            if path.is_file() and "failed_data_docs" not in path.parts
-        }
-
-
-@pytest.fixture(scope="module")
-def clone(tmp_path_factory):
-    """A clone in which 'dvc repro' has run and its results are committed."""
-    clone = Clone(tmp_path_factory.mktemp("clone"))
-    clone.first = clone("dvc repro")
-    clone("git add -A && git commit -q -m 'First run'")
-    return clone
-
-
-@pytest.fixture
-def restored(clone):
-    """The clone as it was after its first run."""
-    clone("git reset -q --hard main && git clean -qfd && dvc checkout -q --force")
-    return clone
 
 
 def test_repro_makes_everything_and_then_nothing(clone):
     stages = ["simulate", "ingest", "validate", "train", "evaluate", "cross_cell", "training_sets"]
-    assert clone.ran(clone.first) == stages
+    assert clone.ran(clone.first) == [*stages, "gan", "interpret", "report"]
     for name in (
+        "reports/index.html",
         "reports/data_docs/index.html",
         "plots/evaluate/cells.csv",
         "plots/evaluate/curves.png",
@@ -148,6 +34,9 @@ def test_repro_makes_everything_and_then_nothing(clone):
     assert rows["auroc"].mean() == pytest.approx(evaluated["auroc"], abs=1e-6)
     info = json.loads((clone.path / "data/dataset/dataset.json").read_text())
     assert info["source"] == "simulated"
+    page = (clone.path / "reports/index.html").read_text()
+    for shown in (f"AUROC {evaluated['auroc']:.3f}", "cell-types", "training-sets", info["hash"]):
+        assert shown in page
 
 
 def test_the_same_seed_gives_the_same_numbers(restored):
@@ -162,13 +51,21 @@ def test_the_same_seed_gives_the_same_numbers(restored):
 def test_summary_names_what_to_open(restored):
     printed = restored("PYTHONPATH=src python -m deepchrome summary")
     assert "E003" in printed
+    assert "To look at:\n  reports/index.html" in printed
     assert "reports/data_docs/index.html" in printed
     assert "tensorboard --logdir runs" in printed
 
 
 def test_only_what_depends_on_a_change_runs_again(restored):
     printed = restored("dvc exp run -S model=linear_sum -S models.linear_sum.epochs=5")
-    assert restored.ran(printed) == ["train", "evaluate", "cross_cell"]
+    assert restored.ran(printed) == [
+        "train",
+        "evaluate",
+        "cross_cell",
+        "gan",
+        "interpret",
+        "report",
+    ]
     restored("git checkout -q params.yaml && dvc checkout -q")
     printed = restored("dvc exp run -S 'cells=[E003]'")
     assert restored.ran(printed) == [
@@ -178,6 +75,9 @@ def test_only_what_depends_on_a_change_runs_again(restored):
         "evaluate",
         "cross_cell",
         "training_sets",
+        "gan",
+        "interpret",
+        "report",
     ]
     assert Models(restored.path / "models/train").cells == ["E003"]
     assert restored.metrics("cross_cell")["between_mean"] is None
@@ -277,53 +177,3 @@ def test_a_killed_run_goes_on_where_it_was(restored):
             for name in ("weights.safetensors", "model.json"):
                 whole = (restored.path / "whole" / name).read_bytes()
                 assert (restored.path / models / name).read_bytes() == whole
-
-
-def test_the_readmes_commands(restored):
-    """From 'Experiments' to 'Your own data', as typed, in one shell."""
-    readme = (ROOT / "README.md").read_text()
-    section = readme.split("\n## Experiments\n")[1].split("\n## Your own data\n")[0]
-    commands = re.findall(r"^\$ (.*)$", section, flags=re.MULTILINE)
-    assert len(commands) >= 18
-    restored("git reset -q --soft HEAD~1")  # as after 'make run'
-    (restored.path / ".venv").symlink_to(sys.prefix)
-    (restored.path / ".git/info").mkdir(exist_ok=True)
-    (restored.path / ".git/info/exclude").write_text(".venv\n")
-    script = "set -eo pipefail\n" + "\n".join(
-        # '\n$ command' above its output, so that a failure shows where it was
-        f"echo {shlex.quote(f'$ {command}')}\n{command}"
-        for command in commands
-    )
-    printed = restored(script)
-    table = printed.split("$ make experiments")[1].split("$ dvc plots diff")[0]
-    for name in ("linear", "two-cells", "mean", "sum"):
-        assert f"[{name}]" in table
-    assert max(len(line) for line in table.splitlines()) <= 120
-    assert "…" not in table
-    colleague = restored.path.parent / "colleague"
-    assert (colleague / "models/train/weights.safetensors").is_file()
-
-
-def test_an_architecture_added_as_the_docs_say(restored):
-    """The worked example of docs/studies.md: its file, its line and its commands."""
-    page = (ROOT / "docs/studies.md").read_text().split("\n## Adding an architecture\n")[1]
-    (code,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
-    (line,) = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
-    commands = re.findall(r"^\$ (.*)$", page, flags=re.MULTILINE)
-    (path,) = re.findall(r"`(src/deepchrome/models/\w+\.py)`", page)
-    assert not (restored.path / path).exists()
-    (restored.path / path).write_text(code)
-    with (restored.path / "params.yaml").open("a") as file:
-        file.write(line)
-    before = (restored.path / "models/train/model.json").read_text()
-    printed = restored("set -e\n" + "\n".join(commands))
-    assert "windows: 3,298 parameters, 2 models (2 cell types x 1 seeds)" in printed
-    assert restored.ran(printed) == ["train", "evaluate", "cross_cell"]
-    assert (restored.path / "models/train/model.json").read_text() != before
-    row = r"^ windows +windows +3,298 +[\d.]+ (s|min) +0\.\d{3}"  # model, experiment, ...
-    assert re.search(row, printed, flags=re.MULTILINE)
-    verdict = r"^((linear and windows|windows and linear)\b|(windows|linear) is )"
-    assert re.search(verdict, printed, flags=re.MULTILINE)
-    assert (restored.path / "reports/compare/pairs.csv").is_file()
-    files = restored("git show --stat $(git for-each-ref --format='%(objectname)' 'refs/exps/**')")
-    assert path in files

@@ -15,13 +15,12 @@ from deepchrome.trained import Models
 
 
 @pytest.fixture
-def trained(small):
+def trained(small, kept):
     """A project with a trained linear model of two cell types and two seeds."""
     small.set("model", "linear")
     small.set("models.linear.epochs", 5)
     small.set("seeds", [0, 1])
-    for stage in ("ingest", "validate", "train"):
-        small.ok(stage)
+    small.once(kept, "ingest", "validate", "train")
     return small
 
 

@@ -22,13 +22,12 @@ from deepchrome.stages import train
 
 
 @pytest.fixture
-def ready(small):
+def ready(small, kept):
     """A project whose data are validated; a small linear model, two seeds."""
     small.set("model", "linear")
     small.set("models.linear.epochs", 4)
     small.set("seeds", [0, 1])
-    small.ok("ingest")
-    small.ok("validate")
+    small.once(kept, "ingest", "validate")
     return small
 
 

@@ -155,13 +155,12 @@ def test_effects_tell_more_data_from_more_diverse_data():
 
 
 @pytest.fixture
-def ready(project):
+def ready(project, kept):
     """Three validated cell types and a small linear model."""
     write_raw(project.raw, cells=("E003", "E004", "E123"))
     project.set("models.linear.epochs", 3)
     project.set("training_sets.repeats", 2)
-    project.ok("ingest")
-    project.ok("validate")
+    project.once(kept, "ingest", "validate")
     return project
 
 
@@ -237,7 +236,7 @@ def test_own_is_the_model_of_the_train_stage(ready):
 
 
 def test_a_cell_type_of_its_own_kind_learns_nothing_from_others(project):
-    columns = {cell: make_genes(40, seed) for seed, cell in enumerate(("E003", "E004", "E123"))}
+    columns = {cell: make_genes(80, seed) for seed, cell in enumerate(("E003", "E004", "E123"))}
     for gene in columns["E123"]:  # high where the others are low
         gene.counts = gene.counts[:, [3, 1, 2, 0, 4]]
         gene.counts[:, 1] = 1

@@ -151,6 +151,96 @@ def training_sets(params: ParamsFile = DEFAULT_PARAMS) -> None:
     training_sets.run(load(params))
 
 
+@app.command(rich_help_panel=STAGES)
+def gan(params: ParamsFile = DEFAULT_PARAMS) -> None:
+    """Learn to generate signals of high and low genes, and tell how far to trust them.
+
+    Figures, quality.csv and verdict.txt: plots/gan. Which cell types, how long, and whether the
+    trained classifier guides it: section [bold]gan[/] of params.yaml.
+    """
+    from deepchrome.params import load
+    from deepchrome.stages import gan
+
+    loaded = load(params)
+    gan.run(loaded.gan, loaded.device)
+
+
+@app.command(rich_help_panel=STAGES)
+def interpret(params: ParamsFile = DEFAULT_PARAMS) -> None:
+    """Show what the models look for: the code of histones, plots/interpret/code.png.
+
+    Attribution to marks and positions, occlusion, activation maximisation with and without the
+    generator of stage gan, and how well they agree: section [bold]interpret[/] of params.yaml.
+    """
+    from deepchrome.params import load
+    from deepchrome.stages import interpret
+
+    loaded = load(params)
+    interpret.run(loaded.interpret, loaded.device)
+
+
+@app.command(rich_help_panel=TOOLS)
+def explain(
+    gene: Annotated[str, typer.Option(help="Ensembl id or symbol of a gene of the dataset.")],
+    cell: Annotated[str, typer.Option(help="A cell type such as E003.")],
+    models: Annotated[Path, typer.Option(help="A folder of trained models.")] = Path(
+        "models/train"
+    ),
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Where to draw it (PNG).", show_default="reports/explain/GENE_CELL.png"),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Draw one gene: its signal, its prediction, and which marks moved it, where.
+
+    Compares it with 50 training genes, half of them high. Example:
+
+    deepchrome explain --gene ENSG00000075624 --cell E003
+    """
+    from deepchrome import explain
+
+    explain.run(gene, cell, models, output, device)
+
+
+@app.command(rich_help_panel=STAGES)
+def report(
+    experiments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="With --compare: names of experiments, git revisions, or 'workspace'.",
+            show_default=False,
+        ),
+    ] = None,
+    compare: Annotated[
+        bool,
+        typer.Option("--compare", help="Put experiments beside each other instead."),
+    ] = False,
+    output: Annotated[
+        Path,
+        typer.Option(help="With --compare: the page to write.", show_default=True),
+    ] = Path("reports/compare/index.html"),
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Write the page to open after a run: reports/index.html.
+
+    One file that needs no network: question by question a verdict, figures, numbers and how they
+    were computed. A stage that has not run is left out. With experiments, the workspace stays as
+    it is. Example:
+
+    deepchrome report --compare workspace linear
+    """
+    from deepchrome.params import load
+    from deepchrome.stages import report
+
+    if compare:
+        report.run_comparison(experiments or [], load(params).compare, output)
+    elif experiments:
+        raise typer.BadParameter(f"to compare {', '.join(experiments)}, add --compare")
+    else:
+        report.run(load(params).compare)
+
+
 @app.command(rich_help_panel=TOOLS)
 def predict(
     input: Annotated[

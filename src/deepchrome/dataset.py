@@ -101,7 +101,7 @@ class Dataset:
         X = np.empty((len(table), len(MARKS)), table.schema.field(MARKS[0]).type.to_pandas_dtype())
         for i, mark in enumerate(MARKS):
             X[:, i] = table[mark].to_numpy()
-        labels = self._labels[cell]
+        labels = self._labels(cell)
         if not np.array_equal(labels.index, gene_id):
             labels = labels.loc[gene_id]
         return CellType(
@@ -112,12 +112,14 @@ class Dataset:
             split=self._splits.loc[gene_id].to_numpy(object),
         )
 
-    @cached_property
-    def _labels(self) -> dict[str, pd.Series]:
-        """The labels of each cell type, indexed by gene_id."""
-        table = self.labels.assign(gene_id=self.labels["gene_id"].astype(object))
-        by_cell = table.groupby("cell", observed=True)
-        return {str(cell): rows.set_index("gene_id")["label"] for cell, rows in by_cell}
+    def _labels(self, cell: str) -> pd.Series:
+        """Read the labels of one cell type, indexed by gene_id."""
+        table = pq.read_table(
+            self.path / "labels.parquet",
+            columns=["gene_id", "label"],
+            filters=[("cell", "=", cell)],
+        )
+        return pd.Series(table["label"].to_numpy(), table["gene_id"].to_numpy())
 
     @cached_property
     def _splits(self) -> pd.Series:

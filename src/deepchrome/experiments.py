@@ -183,18 +183,29 @@ def scores_of(source: str, content: bytes, between: bool) -> dict[str, Scores]:
     between: by the models of the other cell types; otherwise by the cell type's own. source: what
     to call the file in a message.
     """
-    try:
-        table = pd.read_parquet(io.BytesIO(content))
-    except pa.ArrowInvalid as error:
-        raise DeepChromeError(f"{source}: damaged: {error}") from None
-    for column in ("train_cell", "test_cell", "gene_id"):
-        table[column] = table[column].astype(object)
+    table = predicted(source, content)
     other = table["train_cell"] != table["test_cell"]
     table = table[(table["split"] == "test") & (other if between else ~other)]
     if table.empty:
         raise DeepChromeError(
             f"{source}: no predictions of {'other cell types' if between else 'test genes'}"
         )
+    return by_cell(source, table)
+
+
+def predicted(source: str, content: bytes) -> pd.DataFrame:
+    """Return the rows of a file of predictions, names as plain strings."""
+    try:
+        table = pd.read_parquet(io.BytesIO(content))
+    except pa.ArrowInvalid as error:
+        raise DeepChromeError(f"{source}: damaged: {error}") from None
+    for column in ("train_cell", "test_cell", "gene_id"):
+        table[column] = table[column].astype(object)
+    return table
+
+
+def by_cell(source: str, table: pd.DataFrame) -> dict[str, Scores]:
+    """Return the scores of each cell type from rows of predictions of its test genes."""
     found = {}
     for cell, rows in table.groupby("test_cell"):
         wide = rows.pivot(index=["seed", "train_cell"], columns="gene_id", values="score")

@@ -91,6 +91,27 @@ class TrainingSetsParams(Section):
     repeats: int = Field(ge=1)
 
 
+class GanParams(Section):
+    """The generator of signals and how it is trained."""
+
+    cells: Literal["all"] | Annotated[list[str], Field(min_length=1)]
+    steps: int = Field(ge=2)
+    batch_size: int = Field(ge=8)
+    learning_rate: float = Field(gt=0, le=0.1)
+    guidance: float = Field(ge=0)
+    examples: int = Field(ge=40)
+    seed: Seed
+
+
+class InterpretParams(Section):
+    """How many genes are explained, against how many, and from where maximisation starts."""
+
+    genes: int = Field(ge=4)
+    baselines: int = Field(ge=2, multiple_of=2)
+    starts: int = Field(ge=1)
+    seed: Seed
+
+
 class ModelParams(Section):
     """One architecture variant: the network, its input and how it is trained."""
 
@@ -124,6 +145,8 @@ class Params(Section):
     train: TrainParams
     cross_cell: CrossCellParams
     training_sets: TrainingSetsParams
+    gan: GanParams
+    interpret: InterpretParams
     compare: CompareParams
     models: dict[str, ModelParams]
 

@@ -405,7 +405,7 @@ def compare_models(path: Path, title: str, models: pd.DataFrame, cells: pd.DataF
         ax.set_axisbelow(True)
         ax.set_title(
             f"{title}\nbars: 95% intervals over genes and cell types; circles: cell types\n"
-            "models share genes and cell types: for their differences see differences.png",
+            "models share genes and cell types: compare them by their paired differences",
             fontsize=10,
             loc="right",
         )

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.fx import GraphModule
+from torch.fx.experimental.proxy_tensor import make_fx
 from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
@@ -42,22 +43,31 @@ class Networks:
             name: torch.stack([weights[name] for weights in drawn]).to(device) for name in drawn[0]
         }
         self.batched = len(seeds) > 1 and can_batch(params)
+        self._recorded: dict[torch.Size, GraphModule] = {}
         torch.manual_seed(dropout_seed)
 
-    def gradients(self, x: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return each job's mean loss, shape=(jobs,), and the gradients of the stacked weights.
+    def gradients(
+        self, x: Tensor, y: Tensor, w: Tensor, often: bool = False
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the log-odds of high, shape=(jobs, batch), and the gradients of stacked weights.
 
-        x: shape=(jobs, batch, bins, marks). y: shape=(jobs, batch). w: likewise, 0 for padding.
-        Jobs beyond the first `len(x)` take no part.
+        x: shape=(jobs, batch, bins, marks), contiguous. y: shape=(jobs, batch). w: likewise, of
+        each example in its job's mean cross-entropy, 0 for padding. often: there will be many calls
+        with these shapes. Jobs beyond the first `len(x)` take no part.
         """
         self.base.train()
         if self.batched and len(x) > 1:
             rows = {name: weight[: len(x)] for name, weight in self.weights.items()}
-            return self._gradients(rows, x, y, w, self._all)
+            if not (often and self.device.type == "cpu"):
+                return self._gradients(rows, x, y, w, self._all)
+            given = x, y, w, *rows.values()
+            if x.shape not in self._recorded:
+                self._recorded[x.shape] = self._record(*given)
+            margins, *gradients = self._recorded[x.shape](*given)
+            return margins, dict(zip(rows, gradients, strict=True))
         # one by one; for a single job plain operators are faster than batched ones
         parts = [self._gradients(self._row(k), x[k], y[k], w[k], self._one) for k in range(len(x))]
-        losses = torch.stack([loss for loss, _ in parts])
-        return losses, {
+        return torch.stack([margins for margins, _ in parts]), {
             name: parts[0][1][name][None]
             if len(parts) == 1
             else torch.stack([gradients[name] for _, gradients in parts])
@@ -70,13 +80,28 @@ class Networks:
         x: Tensor,
         y: Tensor,
         w: Tensor,
-        margins: Callable[[dict[str, Tensor], Tensor], Tensor],
+        score: Callable[[dict[str, Tensor], Tensor], Tensor],
     ) -> tuple[Tensor, dict[str, Tensor]]:
         leaves = {name: weight.detach().requires_grad_() for name, weight in weights.items()}
-        each = binary_cross_entropy_with_logits(margins(leaves, x), y, reduction="none")
-        loss = (each * w).sum(-1) / w.sum(-1)
-        gradients = torch.autograd.grad(loss.sum(), list(leaves.values()))
-        return loss.detach(), dict(zip(leaves, gradients, strict=True))
+        margins = score(leaves, x)
+        slope = (margins.detach().sigmoid() - y) * w  # of the cross-entropy
+        gradients = torch.autograd.grad(margins, list(leaves.values()), slope)
+        return margins.detach(), dict(zip(leaves, gradients, strict=True))
+
+    def _record(self, *given: Tensor) -> GraphModule:
+        """Write down the operators of `_gradients`, forward and backward, as one flat function.
+
+        Small operators take less time than autograd and vmap take to come to them. given: x, y, w
+        and each of the weights, as the function will get them.
+        """
+
+        def step(x: Tensor, y: Tensor, w: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
+            named = dict(zip(self.weights, weights, strict=True))
+            margins, gradients = self._gradients(named, x, y, w, self._all)
+            return margins, *gradients.values()
+
+        with torch.random.fork_rng(devices=[]):  # recording runs it once
+            return make_fx(step)(*given)
 
     @torch.no_grad()
     def score(self, x: Tensor) -> Tensor:
@@ -93,7 +118,9 @@ class Networks:
         return {name: weight[k] for name, weight in self.weights.items()}
 
     def _one(self, weights: dict[str, Tensor], x: Tensor) -> Tensor:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+        if not self.bfloat16:
+            return margin(functional_call(self.base, weights, (x,)))
+        with torch.autocast(self.device.type, torch.bfloat16):
             return margin(functional_call(self.base, weights, (x,))).float()
 
     def _all(self, weights: dict[str, Tensor], x: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from deepchrome.errors import DeepChromeError
 from deepchrome.tables import show
 
 SHOWN = (
+    ("reports/index.html", "the report: all questions, figures and numbers on one page"),
     ("plots/evaluate/cells.png", "AUROC of every cell type"),
     ("plots/evaluate/curves.png", "ROC and precision-recall curves"),
     ("plots/cross_cell/auroc.png", "the cross-cell matrix"),

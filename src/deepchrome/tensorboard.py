@@ -5,14 +5,17 @@ import re
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
+from deepchrome import MARKS, N_BINS
 from deepchrome.dataset import Dataset
-from deepchrome.params import Params
+from deepchrome.params import GanParams, Params
 from deepchrome.plots import lineage
 from deepchrome.training import Epoch
 
@@ -94,3 +97,47 @@ class TrainingLog:
         for summary in hparams(flat, {"hparam/valid_auroc": best}):
             file_writer.add_summary(summary)
         self.writer.add_scalar("hparam/valid_auroc", best)
+
+
+class GanLog:
+    """Writes what a GAN is watched by: losses, gradient norms and sheets of samples, live."""
+
+    def __init__(self, params: GanParams):
+        self.params = params
+
+    def __enter__(self) -> "GanLog":
+        folder = run_folder("gan")
+        if os.environ.get("DVC_EXP_NAME"):  # the run's own folder holds the events of training
+            folder = folder / "gan"
+        self.writer = SummaryWriter(str(folder), flush_secs=5)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.writer.close()
+
+    def step(self, row: dict[str, Any]) -> None:
+        """Write a row of the training curve: step, and what it is the mean of."""
+        for name, value in row.items():
+            if name != "step":
+                self.writer.add_scalar(f"gan/{name}", value, row["step"])
+
+    def sheet(self, step: int, signals: np.ndarray) -> None:
+        """Write a sheet of generated genes. signals: log1p, shape=(genes, bins, marks)."""
+        n, gap = len(signals), 2
+        shown = np.zeros((n * (len(MARKS) + gap), N_BINS), np.float32)
+        for i, one in enumerate(signals):
+            top = i * (len(MARKS) + gap)
+            shown[top : top + len(MARKS)] = one.T / max(float(one.max()), 1e-9)
+        large = shown.repeat(6, axis=0).repeat(6, axis=1)
+        self.writer.add_image("gan/genes (rows: marks; upper half: high)", large[None], step)
+
+    def finish(self, figures: list[Path]) -> None:
+        """Write the figures."""
+        for path in figures:
+            image = np.asarray(plt.imread(path))[..., :3]
+            self.writer.add_image(f"gan/{path.stem}", image, self.params.steps, dataformats="HWC")

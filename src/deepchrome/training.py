@@ -8,25 +8,24 @@ its initial weights, batch order, steps per epoch, schedule, best epoch and earl
 
 import math
 import multiprocessing
-import os
-import signal
-import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from deepchrome.checkpoints import Checkpoints
 from deepchrome.dataset import CellType, Dataset
 from deepchrome.errors import DeepChromeError
-from deepchrome.machine import cores
+from deepchrome.machine import cores, start_worker
 from deepchrome.metrics import auroc_batched
 from deepchrome.params import ModelParams
 from deepchrome.preprocessing import Preprocessing
@@ -39,7 +38,16 @@ ENOUGH = 8
 """Small networks that one process trains on a CPU before another is worth its start."""
 
 SCORING_BATCH = 1024
-"""Genes scored at a time."""
+"""Genes scored at a time on a GPU, or with each mark reduced to one number."""
+
+SCORING_BATCH_CPU = 128
+"""Genes with all bins scored at a time on a CPU: what a network makes of them fits its caches."""
+
+GATHERED = 2**18
+"""Numbers of input that are laid out at a time, for several steps together where they are few."""
+
+OFTEN = 50
+"""Steps of an epoch in which as many jobs take part that pay for recording one."""
 
 
 @dataclass(frozen=True)
@@ -211,19 +219,10 @@ _queue: Any = None
 
 
 def _start_worker(queue: Any, threads: int) -> None:
-    """Prepare a worker process; its parent deals with Ctrl-C, and takes it along when killed."""
     global _queue
     _queue = queue
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(threads)
-    parent = multiprocessing.parent_process()
-
-    def end_with_parent() -> None:
-        if parent:
-            parent.join()
-        os._exit(1)
-
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    start_worker()
 
 
 def _train_in_worker(task: _Task) -> list[Trained]:
@@ -359,6 +358,9 @@ class _Group:
             for job, (shift, scale) in zip(self.jobs, scales, strict=True)
         ]
         self.graphs = Graphs(self._step) if device.type == "cuda" else None
+        a_step = len(jobs) * params.batch_size * self.examples.x[0].numel()
+        self.gathered = max(1, GATHERED // a_step)
+        """Steps whose inputs are laid out at a time."""
         self.epoch = 0
         self.active = list(range(len(self.jobs)))
         """Positions of the jobs that still train, the same order as the rows of `networks`."""
@@ -376,9 +378,9 @@ class _Group:
         self.valid_mask = torch.from_numpy(mask).to(self.device)
 
     def _inputs(self, rows: Tensor) -> Tensor:
-        """Return standardized features of examples, rows of shape=(jobs, genes)."""
-        n = len(rows)
-        x = self.examples.features(rows)  # (jobs, genes, bins, marks)
+        """Return standardized features of examples, rows of shape=(..., jobs, genes)."""
+        n = rows.shape[-2]
+        x = self.examples.features(rows)  # (..., jobs, genes, bins, marks)
         if not self.examples.preprocessing.standardize:
             return x
         return (x - self.shift[:n, None, None]) / self.scale[:n, None, None]
@@ -423,29 +425,38 @@ class _Group:
         index, present = _batches(order, self.params.batch_size)
         rates = learning_rates(self.params, self.epoch, steps)
         # all that the epoch needs goes to the device at once; nothing comes back before its end
-        on_device = torch.from_numpy(index).to(self.device)
-        weight = torch.from_numpy(present).to(self.device)
+        rows = torch.from_numpy(index).to(self.device)
+        filled = torch.from_numpy(present).to(self.device)
+        weight = filled / filled.sum(-1, keepdim=True).clamp(min=1)
         rate = torch.from_numpy(rates).float().to(self.device) if self.graphs else rates
-        loss_sum = torch.zeros(len(self.active), device=self.device)
-        for step in range(index.shape[1]):
-            n = int((steps > step).sum())  # the jobs that have a batch left
-            now: Any = on_device[:n, step], weight[:n, step], rate[:n, step]
-            loss_sum[:n] += self.graphs.step(*now) if self.graphs else self._step(*now)
-        return (loss_sum.cpu().numpy() / sizes).tolist()
+        y = self.examples.y[rows]
+        margins = torch.zeros_like(y)
+        taking_part = (steps[:, None] > np.arange(len(rows))).sum(0)
+        often = np.bincount(taking_part)[taking_part] >= OFTEN
+        for start in range(0, len(rows), self.gathered):
+            x = self._inputs(rows[start : start + self.gathered])
+            for step, now in enumerate(x, start):
+                n = int(taking_part[step])  # the jobs that have a batch left
+                take: Callable[..., Tensor] = (
+                    self.graphs.step if self.graphs else partial(self._step, often=often[step])
+                )
+                margins[step, :n] = take(now[:n], y[step, :n], weight[step, :n], rate[:n, step])
+        loss = binary_cross_entropy_with_logits(margins, y, reduction="none")
+        return ((loss * filled).sum((0, 2)).cpu().numpy() / sizes).tolist()
 
-    def _step(self, rows: Tensor, w: Tensor, rates: np.ndarray | Tensor) -> Tensor:
-        """Take one step of the first jobs; return the sum of each one's losses.
+    def _step(self, x: Tensor, y: Tensor, w: Tensor, rates: Any, often: bool = False) -> Tensor:
+        """Take one step of the first jobs; return their log-odds of high, shape=(jobs, batch).
 
-        rows, w: shape=(jobs, batch), examples and 0 for padding. rates: shape=(jobs,).
+        The arguments are those of `Networks.gradients` and, shape=(jobs,), the learning rates.
         """
-        loss, gradients = self.networks.gradients(self._inputs(rows), self.examples.y[rows], w)
+        margins, gradients = self.networks.gradients(x, y, w, often)
         self.optimizer.step(gradients, rates)
-        return loss * w.sum(1)
+        return margins
 
     def _validate(self) -> list[float]:
-        parts = [
-            self.networks.score(self._inputs(rows)) for rows in self.valid.split(SCORING_BATCH, 1)
-        ]
+        many = self.params.reduce or self.device.type == "cuda"
+        at_once = SCORING_BATCH if many else SCORING_BATCH_CPU
+        parts = [self.networks.score(self._inputs(rows)) for rows in self.valid.split(at_once, 1)]
         y = self.examples.y[self.valid]
         return auroc_batched(y, torch.cat(parts, 1), self.valid_mask).tolist()
 
@@ -512,16 +523,16 @@ def _batches(order: Sequence[np.ndarray], batch_size: int) -> tuple[np.ndarray, 
     """Cut each job's examples, in the order of an epoch, into batches.
 
     Returns the examples, int64, and 1 where one is filled, float32; both
-    shape=(jobs, steps, batch_size).
+    shape=(steps, jobs, batch_size).
     """
     steps = -(-max(len(rows) for rows in order) // batch_size)
-    index = np.zeros((len(order), steps * batch_size), np.int64)
+    index = np.zeros((steps, len(order), batch_size), np.int64)
     present = np.zeros(index.shape, np.float32)
     for i, rows in enumerate(order):
-        index[i, : len(rows)] = rows
-        present[i, : len(rows)] = 1
-    shape = (len(order), steps, batch_size)
-    return index.reshape(shape), present.reshape(shape)
+        step, place = np.divmod(np.arange(len(rows)), batch_size)
+        index[step, i, place] = rows
+        present[step, i, place] = 1
+    return index, present
 
 
 def learning_rates(params: ModelParams, epoch: int, steps: np.ndarray) -> np.ndarray:

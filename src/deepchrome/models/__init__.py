@@ -3,6 +3,8 @@
 `Model(bins, marks, **options)` maps x of shape=(genes, bins, marks) to logits of
 shape=(genes, 2) for low and high, or (genes, 1) for high. It is an ordinary module for one cell
 type; the engine trains many at once. It may hold constant buffers, but none that training changes.
+What `forward` does must depend on x and on torch's random numbers alone, as the engine may record a
+step's operators once and run them again.
 """
 
 import importlib
@@ -23,7 +25,8 @@ class Dropout(nn.Dropout):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or x.is_cuda or self.p in (0, 1):
             return super().forward(x)
-        return x * (torch.rand_like(x) >= self.p) / (1 - self.p)
+        kept = (torch.rand_like(x) >= self.p).to(x.dtype)  # numbers multiply faster than bool
+        return x * (kept / (1 - self.p))
 
 
 def architectures() -> list[str]:

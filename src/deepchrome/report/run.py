@@ -1,0 +1,117 @@
+"""What the stages of a run have left, read and checked."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from deepchrome.dataset import Dataset
+from deepchrome.errors import DeepChromeError
+from deepchrome.report.page import Figure, picture
+
+ROUNDING = 1e-3
+"""AUROC: by so much the same models may score differently in batches of another size."""
+
+
+class Run:
+    """The files of one run, below `root`. Raises DeepChromeError where there is no dataset."""
+
+    def __init__(self, root: str | Path = "."):
+        self.root = Path(root)
+        self.data = Dataset(self.root / "data/dataset")
+        self._absent: dict[str, str] = {}
+
+    @property
+    def absent(self) -> list[str]:
+        """Which stages are not on the page, and why."""
+        return list(self._absent.values())
+
+    def json(self, name: str, stage: str) -> dict[str, Any]:
+        """Read a JSON file that `stage` writes."""
+        path = self.root / name
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise DeepChromeError(f"{path}: no such file; run 'dvc repro {stage}'") from None
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise DeepChromeError(
+                f"{path}: not valid JSON ({error}); run 'dvc repro {stage}'"
+            ) from None
+        if not isinstance(content, dict):
+            raise DeepChromeError(
+                f"{path}: found {type(content).__name__}, expected an object; "
+                f"run 'dvc repro {stage}'"
+            )
+        return Fields(content, path, stage)
+
+    def metrics(self, stage: str) -> dict[str, Any]:
+        """Read the numbers of a stage."""
+        return self.json(f"metrics/{stage}.json", stage)
+
+    def table(self, name: str, columns: str) -> pd.DataFrame:
+        """Read a CSV of plots/<stage>; columns: those that it must have, separated by spaces."""
+        path = self.root / "plots" / name
+        stage = Path(name).parts[0]
+        try:
+            table = pd.read_csv(path, keep_default_na=True)
+        except FileNotFoundError:
+            raise DeepChromeError(f"{path}: no such file; run 'dvc repro {stage}'") from None
+        except (ValueError, UnicodeDecodeError) as error:  # pandas' errors of parsing are such
+            raise DeepChromeError(f"{path}: not a CSV ({error}); run 'dvc repro {stage}'") from None
+        lacking = [name for name in columns.split() if name not in table.columns]
+        if lacking:
+            raise DeepChromeError(
+                f"{path}: no column {', '.join(lacking)} (found {', '.join(table.columns)}); "
+                f"run 'dvc repro {stage}'"
+            )
+        return table
+
+    def has(self, name: str) -> bool:
+        """Whether a file of plots/<stage> is there."""
+        return (self.root / "plots" / name).is_file()
+
+    def text(self, name: str) -> str:
+        """Read a text of plots/<stage>; empty where there is none."""
+        path = self.root / "plots" / name
+        return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
+
+    def ran(self, stage: str) -> bool:
+        """Whether a stage has run on this dataset; if not, `absent` says why."""
+        reason = self._why_not(stage)
+        if reason:
+            self._absent[stage] = f"{stage}: {reason}"
+        return not reason
+
+    def _why_not(self, stage: str) -> str:
+        if not (self.root / f"metrics/{stage}.json").is_file():
+            return f"has not run (no metrics/{stage}.json)"
+        found = self.metrics(stage)["dataset"]
+        if found != self.data.hash:
+            return f"its results are of other data (dataset {found}); run 'dvc repro {stage}'"
+        if not (self.root / "plots" / stage).is_dir():
+            return f"plots/{stage} is not here; run 'dvc repro {stage}' or 'dvc checkout'"
+        return ""
+
+    def figures(self, *wanted: tuple[str, Callable[[], str], str]) -> list[Figure]:
+        """Embed those figures that are there: name below plots, what it shows, how computed."""
+        return [
+            picture(self.root / "plots" / name, alt(), caption)
+            for name, alt, caption in wanted
+            if self.has(name)
+        ]
+
+
+class Fields(dict[str, Any]):
+    """An object of JSON; a key that is missing is a fault of the file."""
+
+    def __init__(self, content: dict[str, Any], path: Path, stage: str):
+        super().__init__(content)
+        self._path, self._stage = path, stage
+
+    def __missing__(self, key: str) -> Any:
+        raise DeepChromeError(
+            f"{self._path}: no {key!r} (found {', '.join(self) or 'nothing'}); "
+            f"run 'dvc repro {self._stage}'"
+        )

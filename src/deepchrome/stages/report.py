@@ -1,0 +1,48 @@
+"""report: the page that a person opens after a run, and one that puts experiments beside."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from deepchrome import compare
+from deepchrome.console import console
+from deepchrome.experiments import check_same_data, read
+from deepchrome.files import replacing
+from deepchrome.params import CompareParams
+from deepchrome.report import comparison, sections
+from deepchrome.report.page import Page, render
+from deepchrome.report.run import Run
+
+
+def run(params: CompareParams, root: str = ".", output: str = "reports/index.html") -> None:
+    """Write the page of the run whose files lie below `root`.
+
+    It has a section for every stage that ran on the present dataset; the same files give the same
+    page. Raises DeepChromeError where a file of such a stage is missing or damaged.
+    """
+    found = Run(root)
+    page = sections.page(found, lambda: comparison.of_run(found, params))
+    write(page, Path(root, output))
+
+
+def run_comparison(names: Sequence[str], params: CompareParams, output: str | Path) -> None:
+    """Write a page that compares experiments, git revisions or "workspace"; nothing else changes.
+
+    Raises DeepChromeError as `compare.run` does.
+    """
+    experiments = [read(name, between=False) for name in compare.choose(names, everything=False)]
+    check_same_data(experiments)
+    found = compare.analyse(experiments, between=False, params=params)
+    write(comparison.page(experiments, found, params), Path(output))
+
+
+def write(page: Page, output: Path) -> None:
+    """Write a page and say what is on it."""
+    text = render(page)
+    with replacing(output) as (out,):
+        out.write_text(text, encoding="utf-8")
+    n = sum(len(section.figures) + len(section.animations) for section in page.sections)
+    console.print(
+        f"{output}: {len(page.sections)} sections, {n} figures, {len(text) / 2**20:.1f} MB"
+    )
+    for reason in page.absent:
+        console.print(f"  left out: {reason}")
