@@ -29,8 +29,8 @@ WINDOW = 10
 NEIGHBOURS = 3
 """Of precision and recall (Kynkaanniemi et al. 2019)."""
 
-ENOUGH = 600
-"""Examples over which a measure is averaged: small data sets are sampled more often."""
+ENOUGH, AT_MOST = 400, 3
+"""Examples over which a measure is averaged: small data sets are sampled so often, at most."""
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,7 @@ def _mean_distance(points: np.ndarray) -> float:
 def seeds(test: Set, examples: int, seed: int) -> list[int]:
     """Return a seed for each pair of samples to average over: more where they are small."""
     n = len(halves(test, examples, seed)[0].y)
-    return [seed + i for i in range(math.ceil(ENOUGH / n))]
+    return [seed + i for i in range(min(AT_MOST, math.ceil(ENOUGH / n)))]
 
 
 def halves(test: Set, examples: int, seed: int) -> tuple[Set, Set]:
