@@ -181,9 +181,6 @@ def test_the_stage(fast):
     before = fast.snapshot()
     assert "kept" in fast.ok("gan")
     assert fast.snapshot() == before
-    fast.set("gan.cells", ["E003"])
-    fast.ok("gan")
-    assert Generator(fast.path / "models/gan").cells == ["E003"]
 
 
 def test_the_stage_guided_by_the_trained_classifier(fast):
@@ -191,13 +188,11 @@ def test_the_stage_guided_by_the_trained_classifier(fast):
     fast.set("gan.guidance", 1.0)
     assert "models/train" in fast.refused("gan")  # not trained yet
     fast.ok("train")
+    fast.set("gan.cells", ["E123"])
     fast.ok("gan")
-    first = (fast.path / "models/gan/weights.safetensors").read_bytes()
-    fast.set("gan.guidance", 0.0)
-    fast.ok("gan")
-    assert (fast.path / "models/gan/weights.safetensors").read_bytes() != first
+    assert Generator(fast.path / "models/gan").cells == ["E123"]
     curve = pd.read_csv(fast.path / "plots/gan/training.csv")
-    assert (curve["guidance"] == 0).all()
+    assert (curve["guidance"] > 0).all()
 
 
 @pytest.mark.parametrize("state", ["collapsed", "diverged"])

@@ -17,6 +17,8 @@ SHOWN = (
     ("plots/cross_cell/controls.png", "chromatin, or the gene? the controls beside it"),
     ("plots/cross_cell/verdict.txt", "is the relation the same in every cell type?"),
     ("plots/training_sets/sets.png", "what is gained by training on several cell types"),
+    ("plots/gan/means.png", "what high and low genes look like, generated"),
+    ("plots/interpret/code.png", "what the models look for: the code of histones"),
     ("reports/data_docs/index.html", "Data Docs: what was checked of the data"),
 )
 

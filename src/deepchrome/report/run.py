@@ -11,9 +11,6 @@ from deepchrome.dataset import Dataset
 from deepchrome.errors import DeepChromeError
 from deepchrome.report.page import Figure, picture
 
-ROUNDING = 1e-3
-"""AUROC: by so much the same models may score differently in batches of another size."""
-
 
 class Run:
     """The files of one run, below `root`. Raises DeepChromeError where there is no dataset."""

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from deepchrome import published_results, reference
+from deepchrome.experiments import ROUNDING
 from deepchrome.plots import describe
 from deepchrome.report.page import (
     Figure,
@@ -19,7 +20,7 @@ from deepchrome.report.page import (
     number,
     sentence,
 )
-from deepchrome.report.run import ROUNDING, Run
+from deepchrome.report.run import Run
 
 SIMULATED = (
     "The data are simulated, with statistics fitted on real chromatin. Every number and figure on "
@@ -808,11 +809,10 @@ def generated(run: Run) -> Section:
         (
             "gan/walk.png",
             alt(
-                "Filmstrip, from left to right: one generated gene whose label is moved from low "
-                "to high in steps."
+                "Filmstrip, from left to right: four generated genes, a row each, whose label is "
+                "moved from low to high in steps."
             ),
-            "From low to high. A walk through the generator's latent space: nothing but the place "
-            "in it changes.",
+            "From low to high. Each row keeps its latent vector; only the label moves.",
         ),
         (
             "gan/cells.png",

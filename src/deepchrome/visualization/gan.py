@@ -37,7 +37,7 @@ CRITIC_STEPS = 2
 """Steps of the critic for one of the generator."""
 
 GRADIENT_PENALTY = 10.0
-AVERAGING = 0.995
+AVERAGING = 0.998
 """The generator that is kept is a running average over steps, with this weight of the past."""
 
 LOWEST, HIGHEST = -7.0, 9.0

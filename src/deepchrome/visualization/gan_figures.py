@@ -16,7 +16,11 @@ from deepchrome.visualization.quality import Set, log_signals, mark_correlations
 
 LABELS = {"high": 1, "low": 0}
 COLORS = {"high": ORANGE, "low": BLUE}
-AMOUNT = "log(1 + reads)"
+
+
+def amount(made: np.ndarray) -> str:
+    """Name the unit of log signals: reads, or signal where they are not whole numbers."""
+    return "log(1 + reads)" if np.issubdtype(made.dtype, np.integer) else "log(1 + signal)"
 
 
 def training(path: Path, title: str, curve: pd.DataFrame) -> None:
@@ -54,8 +58,8 @@ def means(path: Path, title: str, made: Set, real: Set, orientation: str) -> Non
                 ax.set_yticks([])
         for ax in axes[1]:
             ax.set_xlabel(x_label(orientation), fontsize=10)
-        fig.colorbar(image, ax=axes[:, :2], label=AMOUNT, extend="max", shrink=0.8)
-        fig.colorbar(difference, ax=axes[:, 2], label=f"difference in {AMOUNT}", shrink=0.8)
+        fig.colorbar(image, ax=axes[:, :2], label=amount(made.X), extend="max", shrink=0.8)
+        fig.colorbar(difference, ax=axes[:, 2], label=f"difference in {amount(made.X)}", shrink=0.8)
         fig.suptitle(f"What high and low genes look like, on average: {title}")
 
 
@@ -75,7 +79,7 @@ def profiles(path: Path, title: str, made: Set, real: Set, orientation: str) -> 
                 ax.set(ylim=(0, None), xticks=[-4, 0, 4])
                 if row is axes[0]:
                     ax.set_title(mark)
-            row[0].set_ylabel(f"{kind}\n{AMOUNT}")
+            row[0].set_ylabel(f"{kind}\n{amount(made.X)}")
         axes[0, -1].legend(loc="upper right")
         fig.supxlabel(x_label(orientation), fontsize=11)
         fig.suptitle(f"Marks around the TSS: {title} (lines: means; bands: middle half of genes)")
@@ -109,7 +113,7 @@ def genes(
         axes[0, 1].set_title("nearest training gene, same label and cell type")
         for ax in axes[-1]:
             ax.set_xlabel(x_label(orientation), fontsize=10)
-        fig.colorbar(image, ax=axes, label=AMOUNT, extend="max", shrink=0.5, pad=0.09)
+        fig.colorbar(image, ax=axes, label=amount(made.X), extend="max", shrink=0.5, pad=0.02)
         fig.suptitle(f"Single genes, drawn at random: {title}")
 
 
@@ -165,7 +169,8 @@ def cells(path: Path, title: str, by_cell: dict[str, list[np.ndarray]], orientat
             ax.set_title(f"{name}, generated")
         for ax in axes[-1]:
             ax.set_xlabel(x_label(orientation), fontsize=10)
-        fig.colorbar(image, ax=axes, label=AMOUNT, extend="max", shrink=0.6, pad=0.16)
+        unit = amount(by_cell[chosen[0]][0])
+        fig.colorbar(image, ax=axes, label=unit, extend="max", shrink=0.6, pad=0.02)
         fig.suptitle(f"Generated signals by cell type, means: {title}")
 
 
@@ -187,7 +192,7 @@ def walk(path: Path, title: str, frames: np.ndarray, cell: str, orientation: str
             name = {0: "low", 1: "high"}.get(share, f"{share:.0%}")
             axes[0, j].set_title(name)
         fig.supxlabel(x_label(orientation), fontsize=11)
-        fig.colorbar(image, ax=axes, label="log(1 + expected reads)", extend="max")
+        fig.colorbar(image, ax=axes, label="log(1 + what is expected)", extend="max")
         fig.suptitle(f"From low to high: four generated genes of {cell}, {title}")
 
 
@@ -203,7 +208,7 @@ def animation(path: Path, title: str, frames: np.ndarray, cell: str, orientation
             images.append(strip(ax, frames[0, i], limit, "viridis"))
             ax.set_yticks(range(len(MARKS)), MARKS if i % 2 == 0 else [], fontsize=9)
         fig.supxlabel(x_label(orientation), fontsize=10)
-        fig.colorbar(images[0], ax=axes, label="log(1 + expected reads)", extend="max")
+        fig.colorbar(images[0], ax=axes, label="log(1 + what is expected)", extend="max")
         heading = fig.suptitle("")
 
         def show(k: int) -> list[object]:
