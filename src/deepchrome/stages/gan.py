@@ -36,7 +36,7 @@ LARGEST_SHIFT = 1.0
 CURVE_EVERY = 10
 """Steps averaged to one row of the training curve."""
 
-WALK_GENES, WALK_FRAMES, FILM_FRAMES = 4, 7, 31
+WALK_GENES, WALK_FRAMES, FILM_FRAMES = 4, 7, 19
 
 Row = dict[str, Any]
 
@@ -82,8 +82,8 @@ def run(
         title = plots.describe(data.info)
         trainer = Trainer(Examples.of(cells, "train", on), params, values, guide)
         curve, finite = train(trainer, params, log, len(cells))
-        pd.DataFrame(curve).to_csv(plots_out / "training.csv", index=False)
-        gan_figures.training(plots_out / "training.png", title, pd.DataFrame(curve))
+        curve.to_csv(plots_out / "training.csv", index=False)
+        gan_figures.training(plots_out / "training.png", title, curve)
         state = "trained" if finite else "diverged"
         if finite:
             state = check(trainer, train_set, values, params.seed)
@@ -173,10 +173,12 @@ def kept(key: str, output: str, metrics: str, plots_folder: str) -> bool:
     return info.get("key") == key and all(path.is_file() for path in there)
 
 
-def train(trainer: Trainer, params: GanParams, log: GanLog, n_cells: int) -> tuple[list[Row], bool]:
+def train(
+    trainer: Trainer, params: GanParams, log: GanLog, n_cells: int
+) -> tuple[pd.DataFrame, bool]:
     """Train; return the curve and whether all losses stayed finite."""
-    curve: list[Row] = []
-    recent: list[Step] = []
+    steps: list[Step] = []
+    finite = True
     title = f"gan: {n_cells} cell types, {params.steps:,} steps"
     if trainer.examples.x.device.type == "cpu":
         torch.set_num_threads(1)  # networks this small lose more to a second one than they gain
@@ -184,21 +186,26 @@ def train(trainer: Trainer, params: GanParams, log: GanLog, n_cells: int) -> tup
     with progress(title, "genes", params.steps * per_step) as advance:
         try:
             for step in trainer.train():
-                recent.append(step)
+                steps.append(step)
                 advance(per_step)
-                if len(recent) == CURVE_EVERY or step.step == params.steps:
-                    row: Row = {"step": step.step}
-                    for name in list(Step.__dataclass_fields__)[1:]:
-                        row[name] = round(float(np.mean([getattr(s, name) for s in recent])), 6)
-                    curve.append(row)
-                    recent = []
+                if step.step % CURVE_EVERY == 0:
+                    row = mean_step(steps[-CURVE_EVERY:])
                     log.step(row)
                     advance(0, f"distance {row['distance']:.2f}")
                 if step.step % max(1, params.steps // 5) == 0:
                     log.sheet(step.step, sheet(trainer))
         except gan.DivergedError:
-            return curve, False
-    return curve, True
+            finite = False
+    rows = [
+        mean_step(steps[start : start + CURVE_EVERY]) for start in range(0, len(steps), CURVE_EVERY)
+    ]
+    return pd.DataFrame(rows, columns=list(Step.__dataclass_fields__)), finite
+
+
+def mean_step(steps: list[Step]) -> Row:
+    """Return a row of the training curve: the last step's number, and means over the steps."""
+    means = pd.DataFrame(steps).mean().round(6).to_dict()
+    return means | {"step": steps[-1].step}
 
 
 def sheet(trainer: Trainer) -> np.ndarray:

@@ -6,13 +6,16 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
-from matplotlib.animation import FuncAnimation, PillowWriter
+from PIL import Image
 
 from deepchrome import MARKS
 from deepchrome.plots import BLUE, GREY, ORANGE, STYLE, figure, lineage
 from deepchrome.visualization.figures import strip, x_label
 from deepchrome.visualization.histone_code import CENTRES
 from deepchrome.visualization.quality import Set, log_signals, mark_correlations
+
+MILLISECONDS = 100
+"""For which a frame of the animation is shown."""
 
 LABELS = {"high": 1, "low": 0}
 COLORS = {"high": ORANGE, "low": BLUE}
@@ -200,27 +203,29 @@ def animation(path: Path, title: str, frames: np.ndarray, cell: str, orientation
     """Write the way from low to high and back as an animated GIF. frames: as for `walk`."""
     limit = float(np.quantile(frames, 0.998))
     n = len(frames)
-    order = [*range(n), *range(n - 2, 0, -1)]
-    with mpl.rc_context(STYLE | {"savefig.bbox": "standard"}):
-        fig, axes = plt.subplots(2, 2, figsize=(9, 4.6), sharex=True)
+    drawn = []
+    with mpl.rc_context(STYLE):
+        fig, axes = plt.subplots(2, 2, figsize=(9, 4.6), sharex=True, dpi=80)
         images = []
         for i, ax in enumerate(axes.ravel()):
             images.append(strip(ax, frames[0, i], limit, "viridis"))
             ax.set_yticks(range(len(MARKS)), MARKS if i % 2 == 0 else [], fontsize=9)
         fig.supxlabel(x_label(orientation), fontsize=10)
         fig.colorbar(images[0], ax=axes, label="log(1 + what is expected)", extend="max")
-        heading = fig.suptitle("")
-
-        def show(k: int) -> list[object]:
-            for i, image in enumerate(images):
-                image.set_data(frames[k, i].T)
+        heading = fig.suptitle("\n")
+        fig.canvas.draw()
+        fig.set_layout_engine("none")  # laid out once: only the signals change
+        for k, frame in enumerate(frames):
+            for image, signal in zip(images, frame, strict=True):
+                image.set_data(signal.T)
             bar = "■" * round(10 * k / (n - 1))
             heading.set_text(f"Four generated genes of {cell}, {title}\nlow {bar:□<10} high")
-            return [*images, heading]
-
-        film = FuncAnimation(fig, show, frames=order)  # type: ignore[arg-type]
-        film.save(path, writer=PillowWriter(fps=12), dpi=80)
+            fig.canvas.draw()
+            pixels = np.asarray(fig.canvas.buffer_rgba())[..., :3]  # type: ignore[attr-defined]
+            drawn.append(Image.fromarray(pixels).quantize(128))
         plt.close(fig)
+    first, *rest = [*drawn, *drawn[-2:0:-1]]
+    first.save(path, save_all=True, append_images=rest, duration=MILLISECONDS, loop=0)
 
 
 def quality(path: Path, title: str, measured: pd.DataFrame) -> None:
