@@ -33,6 +33,9 @@ LEAST_DIVERSITY = 0.5
 LARGEST_SHIFT = 1.0
 """Of a mark's mean log signal against training genes; above it the generator has diverged."""
 
+LEAST_DIFFERENCE = np.log(1.15)
+"""Of the log of mean signals of high and of low genes, to be worth a word."""
+
 CURVE_EVERY = 10
 """Steps averaged to one row of the training curve."""
 
@@ -105,7 +108,7 @@ def run(
             measured.round(6).to_csv(plots_out / "quality.csv", index=False)
             summary |= scalars(measured)
             draw(plots_out, title, generator, sample, train_set, measured, data.info)
-            verdict = say(measured.set_index("measure"))
+            verdict = f"{shown(*sample)} {say(measured.set_index('measure'))}"
         else:
             verdict = (
                 f"The generator has {state}: its signals mean nothing and are not drawn. Try a "
@@ -308,6 +311,23 @@ def scalars(measured: pd.DataFrame) -> Row:
             float(row["nearest_training_gene"] / table["real"]["nearest_training_gene"]), 6
         ),
     }
+
+
+def shown(real: Set, made: Set) -> str:
+    """Say which marks high genes have more and less of than low ones, generated and real."""
+    ratios = {}
+    for kind, one in (("made", made), ("real", real)):
+        mean = [one.X[one.y == label].mean((0, 1), dtype=np.float64) for label in (1, 0)]
+        ratios[kind] = mean[0] / np.maximum(mean[1], 1e-9)
+    parts: dict[str, list[str]] = {"more": [], "less": []}
+    for m in np.argsort(-np.abs(np.log(np.maximum(ratios["made"], 1e-9)))):
+        made_ratio, real_ratio = ratios["made"][m], ratios["real"][m]
+        if abs(np.log(max(made_ratio, 1e-9))) > LEAST_DIFFERENCE:
+            side = "more" if made_ratio > 1 else "less"
+            parts[side].append(f"{MARKS[m]} ({made_ratio:.1f} times; held-out {real_ratio:.1f})")
+    told = [f"{side} {', '.join(marks)}" for side, marks in parts.items() if marks]
+    what = "; and ".join(told) if told else "about as much of every mark"
+    return f"High genes, as generated, have {what} than low ones."
 
 
 def say(table: pd.DataFrame) -> str:
