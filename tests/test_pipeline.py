@@ -132,13 +132,14 @@ def test_two_queued_experiments_use_their_own_data_code_and_runs_folder(restored
     """One is queued on other raw data, then the code is changed and another is queued."""
     write_raw(restored.path / "data/raw/mine", cells=("E004", "E005", "E006"), per_split=70)
     restored("dvc add -q data/raw/mine && git add -A && git commit -q -m 'My data'")
-    restored("dvc exp run --queue -n on-mine -S data.raw=data/raw/mine")
+    restored("dvc exp run --queue -n on-mine -S data.raw=data/raw/mine evaluate")
     module = restored.path / "src/deepchrome/metrics.py"
     real = "return float(np.mean((np.asarray(score)"
     text = module.read_text()
     assert real in text
     module.write_text(text.replace(real, f"return 0.123\n    {real}"))
-    restored("dvc exp run --queue -n on-demo -S model=linear_mean -S models.linear_mean.epochs=5")
+    changes = "-S model=linear_mean -S models.linear_mean.epochs=5"
+    restored(f"dvc exp run --queue -n on-demo {changes} evaluate")
     restored("git checkout -q src params.yaml")
     printed = restored("dvc exp run --run-all 2>&1")
     assert "on-mine" in printed
@@ -167,7 +168,7 @@ def test_a_killed_run_goes_on_where_it_was(restored):
     checkpoints = restored.path / ".cache/train"
     for command, models in (
         ("rm -rf models/train && dvc repro --force -s train", "models/train"),
-        ("dvc exp run --temp -n killed -S models.deepchrome.epochs=41", None),
+        ("dvc exp run --temp -n killed -S models.deepchrome.epochs=41 train", None),
     ):
         restored.kill_when(command, lambda: list(checkpoints.glob("*/*.safetensors")))
         printed = restored(command)

@@ -1,5 +1,6 @@
 """The commands of README.md and docs/studies.md, as typed, in a clone of the project."""
 
+import os
 import re
 import shlex
 import sys
@@ -17,6 +18,9 @@ def test_the_readmes_commands(restored):
     (restored.path / ".venv").symlink_to(sys.prefix)
     (restored.path / ".git/info").mkdir(exist_ok=True)
     (restored.path / ".git/info/exclude").write_text(".venv\n")
+    for name in ("pyproject.toml", "requirements.lock"):
+        # or make would install the clone into the environment that runs the tests
+        os.utime(restored.path / name, (0, 0))
     script = "set -eo pipefail\n" + "\n".join(
         # '\n$ command' above its output, so that a failure shows where it was
         f"echo {shlex.quote(f'$ {command}')}\n{command}"

@@ -271,11 +271,16 @@ def measure(
             made = generated(generator.network, other, generator.values, seed)
             found.append(quality.compare(real, made, train_set, seed))
             advance()
+        profiles = quality.profiles_over_cuts(
+            test,
+            params.examples,
+            params.seed,
+            lambda other, seed: generated(generator.network, other, generator.values, seed),
+        )
         like_train = generated(generator.network, train_set, generator.values, params.seed)
         useful = quality.classifier_auroc(like_train, test)
-    mine = pd.DataFrame(found).mean()
-    mine["train_on_generated"] = useful
-    table = pd.DataFrame({"value": mine} | rivals)
+    mine = pd.DataFrame(found).mean().to_dict() | profiles | {"train_on_generated": useful}
+    table = pd.DataFrame({"value": mine, **rivals})
     table = table.rename_axis("measure").reset_index()
     table["what"] = table["measure"].map(WHAT)
     return table, (real, made)
@@ -285,7 +290,7 @@ WHAT = {
     "separability": "AUROC of boosted trees told to separate from real; 0.5: they cannot",
     "separability_logistic": "the same by logistic regression",
     "mmd": "squared maximum mean discrepancy from real; 0: none",
-    "profile_correlation": "class-mean profiles against real, mean over marks and classes",
+    "profile_correlation": "class-mean profiles against real, mean over marks and classes, 20 cuts",
     "profile_correlation_lowest": "the same, lowest of marks and classes",
     "mark_correlation_difference": "correlations between marks against real, largest difference",
     "precision": "share within the neighbourhood of a real example",
