@@ -88,6 +88,30 @@ def save(
     )
 
 
+def read_folder(
+    path: Path, stage: str, keys: Sequence[str]
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read `model.json`, which must have these keys, and `weights.safetensors`.
+
+    stage: that makes such a folder, for the message. Raises DeepChromeError where a file is missing
+    or damaged.
+    """
+    try:
+        info = json.loads((path / "model.json").read_text(encoding="utf-8"))
+        tensors = load_file(path / "weights.safetensors")
+    except FileNotFoundError as error:
+        raise DeepChromeError(
+            f"{error.filename or path}: no such file; expected a folder with model.json "
+            f"and weights.safetensors, such as models/{stage} after 'dvc repro {stage}'"
+        ) from None
+    except (json.JSONDecodeError, UnicodeDecodeError, SafetensorError) as error:
+        raise DeepChromeError(f"{path}: damaged: {error}") from None
+    absent = [key for key in keys if key not in info]
+    if absent:
+        raise DeepChromeError(f"{path}/model.json: no {listing(absent)} here")
+    return info, tensors
+
+
 class Models:
     """Trained models, read from disk and checked.
 
@@ -98,20 +122,8 @@ class Models:
     def __init__(self, path: str | Path, device: torch.device | None = None):
         self.path = Path(path)
         self.device = device or torch.device("cpu")
-        try:
-            self.info = json.loads((self.path / "model.json").read_text(encoding="utf-8"))
-            tensors = load_file(self.path / "weights.safetensors")
-        except FileNotFoundError as error:
-            raise DeepChromeError(
-                f"{error.filename or self.path}: no such file; expected a folder with model.json "
-                "and weights.safetensors, such as models/train after 'dvc repro train'"
-            ) from None
-        except (json.JSONDecodeError, UnicodeDecodeError, SafetensorError) as error:
-            raise DeepChromeError(f"{self.path}: damaged: {error}") from None
+        self.info, tensors = read_folder(self.path, "train", _KEYS)
         info = self.info
-        absent = [key for key in _KEYS if key not in info]
-        if absent:
-            raise DeepChromeError(f"{self.path}/model.json: no {listing(absent)} here")
         if info["marks"] != list(MARKS) or info["bins"] != N_BINS:
             raise DeepChromeError(
                 f"{self.path}: these models were trained on {info['bins']} bins of "

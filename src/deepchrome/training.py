@@ -7,12 +7,9 @@ its initial weights, batch order, steps per epoch, schedule, best epoch and earl
 """
 
 import math
-import multiprocessing
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -25,7 +22,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from deepchrome.checkpoints import Checkpoints
 from deepchrome.dataset import CellType, Dataset
 from deepchrome.errors import DeepChromeError
-from deepchrome.machine import cores, start_worker
+from deepchrome.machine import cores, in_processes, report
 from deepchrome.metrics import auroc_batched
 from deepchrome.params import ModelParams
 from deepchrome.preprocessing import Preprocessing
@@ -189,44 +186,27 @@ def train_groups(
     workers = min(cores(), len(tasks)) if device.type == "cpu" else 1
     if workers <= 1:
         return [one for task in tasks for one in _train(task, on_epoch)]
-    context = multiprocessing.get_context("spawn")
-    queue = context.SimpleQueue()
-    pool = ProcessPoolExecutor(
-        workers, context, initializer=_start_worker, initargs=(queue, max(1, cores() // workers))
-    )
-    try:
-        futures = [pool.submit(_train_in_worker, task) for task in tasks]
-        waiting = set(futures)
-        while waiting:
-            done, waiting = wait(waiting, timeout=0.1)
-            while not queue.empty():
-                on_epoch(queue.get())
-            for future in done:
-                future.result()  # raises what the worker raised, at once
-        return [one for future in futures for one in future.result()]
-    except BrokenProcessPool:
-        raise DeepChromeError(
+    return [
+        one
+        for group in in_processes(
+            _train_in_worker,
+            tasks,
+            workers,
+            partial(_use_threads, max(1, cores() // workers)),
+            on_epoch,
             "a training process was killed, perhaps for lack of memory; "
-            "train fewer models together with train.cells_at_once"
-        ) from None
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in multiprocessing.active_children():
-            process.terminate()
+            "train fewer models together with train.cells_at_once",
+        )
+        for one in group
+    ]
 
 
-_queue: Any = None
-
-
-def _start_worker(queue: Any, threads: int) -> None:
-    global _queue
-    _queue = queue
-    torch.set_num_threads(threads)
-    start_worker()
+def _use_threads(n: int) -> None:
+    torch.set_num_threads(n)
 
 
 def _train_in_worker(task: _Task) -> list[Trained]:
-    return _train(task, _queue.put)
+    return _train(task, report)
 
 
 def _train(task: _Task, on_epoch: Callable[[Epoch], None]) -> list[Trained]:

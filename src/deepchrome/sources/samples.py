@@ -9,15 +9,10 @@ Roadmap's consolidated reads, `<EID>-<mark>.tagAlign.gz`, need no samples.tsv, a
 table, `57epigenomes.RPKM.pc.gz`, serves as well as expression.tsv.
 """
 
-import multiprocessing
 import re
-import signal as signals
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,7 +20,7 @@ import pandas as pd
 from deepchrome import MARKS
 from deepchrome.console import progress
 from deepchrome.errors import DeepChromeError, listing, nearest
-from deepchrome.machine import cores
+from deepchrome.machine import cores, in_processes, report
 from deepchrome.params import ReadsParams
 from deepchrome.sources import expression, reads, signal
 from deepchrome.sources.genes import read_genes, without_version
@@ -483,47 +478,25 @@ def _in_parallel(
         if workers == 1:
             found = [_measure_file(sample, work, on_progress) for sample in samples]
         else:
-            found = _in_processes(samples, work, workers, on_progress)
+            found = in_processes(
+                _measure_in_worker,
+                samples,
+                workers,
+                partial(_take_work, work),
+                on_progress,
+                "a process that counts reads was killed, perhaps for lack of memory",
+            )
         advance.total(seen[0])
     return found
 
 
-def _in_processes(
-    samples: list[Sample], work: _Work, workers: int, on_progress: Callable[[int, int], None]
-) -> list[reads.Counted]:
-    # spawn: a forked child may inherit a lock that a thread of Arrow holds
-    context = multiprocessing.get_context("spawn")
-    queue = context.SimpleQueue()
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (queue, work))
-    try:
-        futures = [pool.submit(_measure_in_worker, sample) for sample in samples]
-        waiting = set(futures)
-        while waiting:
-            done, waiting = wait(waiting, timeout=0.1)
-            while not queue.empty():
-                on_progress(*queue.get())
-            for future in done:
-                future.result()  # raises what the worker raised, at once
-        return [future.result() for future in futures]
-    except BrokenProcessPool:
-        raise DeepChromeError(
-            "a process that counts reads was killed, perhaps for lack of memory"
-        ) from None
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in multiprocessing.active_children():
-            process.terminate()
-
-
-_queue: Any = None
 _work: _Work
 
 
-def _start_worker(queue: Any, work: _Work) -> None:
-    global _queue, _work
-    _queue, _work = queue, work
-    signals.signal(signals.SIGINT, signals.SIG_IGN)  # the parent deals with Ctrl-C
+def _take_work(work: _Work) -> None:
+    global _work
+    _work = work
 
 
 def _measure_in_worker(sample: Sample) -> reads.Counted:
-    return _measure_file(sample, _work, lambda n, read: _queue.put((n, read)))
+    return _measure_file(sample, _work, report)

@@ -6,7 +6,6 @@ numbers like the real ones, so that it cannot tell the two apart by their grain.
 condition: the label and the cell type together.
 """
 
-import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,8 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool1d, leaky_relu, pad, relu, softplus
 
@@ -25,6 +23,7 @@ from deepchrome.dataset import CellType
 from deepchrome.errors import DeepChromeError, listing, nearest
 from deepchrome.files import write_json
 from deepchrome.params import GanParams
+from deepchrome.trained import read_folder
 
 LATENT = 64
 """Size of a latent vector."""
@@ -342,19 +341,7 @@ class Generator:
     def __init__(self, path: str | Path, device: torch.device | None = None):
         self.path = Path(path)
         self.device = device or torch.device("cpu")
-        try:
-            self.info = json.loads((self.path / "model.json").read_text(encoding="utf-8"))
-            tensors = load_file(self.path / "weights.safetensors")
-        except FileNotFoundError as error:
-            raise DeepChromeError(
-                f"{error.filename or self.path}: no such file; expected a folder with model.json "
-                "and weights.safetensors, such as models/gan after 'dvc repro gan'"
-            ) from None
-        except (json.JSONDecodeError, UnicodeDecodeError, SafetensorError) as error:
-            raise DeepChromeError(f"{self.path}: damaged: {error}") from None
-        absent = [key for key in ("cells", "values", "state", "dataset") if key not in self.info]
-        if absent:
-            raise DeepChromeError(f"{self.path}/model.json: no {listing(absent)} here")
+        self.info, tensors = read_folder(self.path, "gan", ("cells", "values", "state", "dataset"))
         self.cells: list[str] = self.info["cells"]
         self.values: str = self.info["values"]
         self.state: str = self.info["state"]
