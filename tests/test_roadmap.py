@@ -123,7 +123,7 @@ def fetch(server: Server, tmp_path: Path) -> Callable[..., list[str]]:
 
 
 def table() -> bytes:
-    return gzip.compress(b"gene_id\tE000\tE003\tE123\nENSG00000000003\t1.000\t2.000\t3.000\t\n")
+    return gzip.compress(b"gene_id\tE000\tE003\tE123\nENSG00000000003\t1.000\t2.000\t3.000\t\n", mtime=0)
 
 
 def tables(cells: tuple[str, ...] = CELLS) -> dict[str, bytes]:
@@ -558,7 +558,7 @@ OTHER_READS = "/reads/E003-H3K9me3.tagAlign.gz"
 def tag_align() -> bytes:
     rng = np.random.default_rng(0)
     rows = [f"chr1\t{s}\t{s + 36}\tN\t1000\t+\n" for s in np.sort(rng.integers(0, 10**8, 500))]
-    return gzip.compress("".join(rows).encode())
+    return gzip.compress("".join(rows).encode(), mtime=0)
 
 
 @pytest.fixture
