@@ -123,7 +123,9 @@ def fetch(server: Server, tmp_path: Path) -> Callable[..., list[str]]:
 
 
 def table() -> bytes:
-    return gzip.compress(b"gene_id\tE000\tE003\tE123\nENSG00000000003\t1.000\t2.000\t3.000\t\n", mtime=0)
+    return gzip.compress(
+        b"gene_id\tE000\tE003\tE123\nENSG00000000003\t1.000\t2.000\t3.000\t\n", mtime=0
+    )
 
 
 def tables(cells: tuple[str, ...] = CELLS) -> dict[str, bytes]:
