@@ -9,6 +9,7 @@ signals/<cell>.parquet  gene_id, bin, <five marks>: 100 rows a gene, sorted by g
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -101,40 +102,50 @@ class Dataset:
         X = np.empty((len(table), len(MARKS)), table.schema.field(MARKS[0]).type.to_pandas_dtype())
         for i, mark in enumerate(MARKS):
             X[:, i] = table[mark].to_numpy()
-        labels = self._labels(cell)
-        if not np.array_equal(labels.index, gene_id):
-            labels = labels.loc[gene_id]
-        return CellType(
-            cell=cell,
-            gene_id=gene_id,
-            X=X.reshape(len(gene_id), N_BINS, len(MARKS)),
-            y=labels.to_numpy(np.int8),
-            split=self._splits.loc[gene_id].to_numpy(object),
-        )
-
-    def _labels(self, cell: str) -> pd.Series:
-        """Read the labels of one cell type, indexed by gene_id."""
-        table = pq.read_table(
+        labels = pq.read_table(
             self.path / "labels.parquet",
             columns=["gene_id", "label"],
             filters=[("cell", "=", cell)],
         )
-        return pd.Series(table["label"].to_numpy(), table["gene_id"].to_numpy())
+        ids, split = self._genes_of(gene_id)
+        return CellType(
+            cell=cell,
+            gene_id=ids,
+            X=X.reshape(len(ids), N_BINS, len(MARKS)),
+            y=_in_order(labels["gene_id"], labels["label"].to_numpy(), gene_id).astype(np.int8),
+            split=split,
+        )
+
+    def _genes_of(self, gene_id: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the ids of genes as an array of str, and their splits."""
+        every, ids, splits = self._split_of_gene
+        if gene_id.equals(every):
+            return ids, splits
+        return gene_id.to_numpy(), _in_order(every, splits, gene_id)
 
     @cached_property
-    def _splits(self) -> pd.Series:
-        """The split of each gene; an index of plain strings is faster to look up than Arrow's."""
-        return self.genes["split"].astype(object).set_axis(self.genes.index.astype(object))
+    def _split_of_gene(self) -> tuple[pa.ChunkedArray, np.ndarray, np.ndarray]:
+        """The id of each gene of `genes.parquet`, the same as an array of str, and its split."""
+        table = pq.read_table(self.path / "genes.parquet", columns=["gene_id", "split"])
+        every = table["gene_id"].cast(pa.string())
+        return every, every.to_numpy(), table["split"].cast(pa.string()).to_numpy()
 
 
-def _every_gene(column: pa.ChunkedArray) -> np.ndarray:
+def _every_gene(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return one gene_id for each run of 100 rows; decoding every row is slow."""
     found, seen = [], 0
     for chunk in column.chunks:
         codes = chunk.indices.to_numpy()[-seen % N_BINS :: N_BINS]
-        found.append(chunk.dictionary.to_numpy(zero_copy_only=False)[codes])
+        found.append(chunk.dictionary.take(pa.array(codes)))
         seen += len(chunk)
-    return np.concatenate(found)
+    return pa.chunked_array(found, pa.string())
+
+
+def _in_order(gene_id: pa.ChunkedArray, values: np.ndarray, wanted: pa.ChunkedArray) -> np.ndarray:
+    """Return the values of genes, one for each id, in the order of the wanted ids."""
+    if gene_id.equals(wanted):  # as a rule; to look them up takes far longer
+        return values
+    return pd.Series(values, gene_id.to_numpy()).loc[wanted.to_numpy()].to_numpy()
 
 
 def write_signals(path: Path, gene_id: np.ndarray, X: np.ndarray) -> None:
@@ -150,6 +161,19 @@ def write_signals(path: Path, gene_id: np.ndarray, X: np.ndarray) -> None:
     for i, mark in enumerate(MARKS):
         columns[mark] = pa.array(np.ascontiguousarray(flat[:, i]))
     pq.write_table(pa.table(columns), path, compression="snappy")  # half the time to read of zstd
+
+
+def write_labels(path: Path, labels: Sequence[pd.DataFrame]) -> None:
+    """Write the rows of labels.parquet, a frame for each cell type.
+
+    Each becomes a row group, so that those of one cell type are found without reading the others.
+    """
+    table = pa.Table.from_pandas(pd.concat(labels), preserve_index=False)
+    with pq.ParquetWriter(path, table.schema) as writer:
+        start = 0
+        for frame in labels:
+            writer.write_table(table.slice(start, len(frame)))
+            start += len(frame)
 
 
 def content_hash(cell: CellType) -> str:

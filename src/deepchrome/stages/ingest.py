@@ -11,7 +11,7 @@ import pandas as pd
 from deepchrome import MARKS, N_BINS, SPLITS, reference
 from deepchrome.combine import Part, parts_of
 from deepchrome.console import console, progress, warn
-from deepchrome.dataset import CellType, combined_hash, content_hash, write_signals
+from deepchrome.dataset import CellType, combined_hash, content_hash, write_labels, write_signals
 from deepchrome.errors import DeepChromeError, listing, nearest
 from deepchrome.files import replacing, write_json
 from deepchrome.params import DataParams, ReadsParams
@@ -76,9 +76,7 @@ def run(
                 done.append(result)
                 advance()
         gene_table.reset_index().to_parquet(out / "genes.parquet", index=False)
-        pd.concat([result.labels for result in done]).to_parquet(
-            out / "labels.parquet", index=False
-        )
+        write_labels(out / "labels.parquet", [result.labels for result in done])
         hashed = combined_hash([result.hash for result in done])
         write_json(
             out / "dataset.json",
