@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
-from scipy.stats import rankdata
 from torch import Tensor
 
 
@@ -18,7 +17,7 @@ def auroc(label: np.ndarray, score: np.ndarray) -> float:
     positives, negatives = int(label.sum()), int((~label).sum())
     if not positives or not negatives:
         return float("nan")
-    ranks = rankdata(score)[label].sum()
+    ranks = pd.Series(score).rank().to_numpy()[label].sum()
     return float((ranks - positives * (positives + 1) / 2) / (positives * negatives))
 
 
@@ -29,21 +28,23 @@ def auroc_batched(label: Tensor, score: Tensor, mask: Tensor) -> Tensor:
     Returns float64 of shape=(models,); NaN where a class is absent.
     """
     label = label == 1
-    # padding sorts last and counts in no class
-    ordered, order = score.masked_fill(~mask, torch.inf).sort(-1)
+    keys = score.masked_fill(~mask, torch.inf)  # padding sorts last and counts in no class
+    if keys.is_cpu:  # NumPy sorts three times as fast
+        order = torch.from_numpy(keys.numpy().argsort(-1))
+        ordered = keys.gather(-1, order)
+    else:
+        ordered, order = keys.sort(-1)
     high = (label & mask).gather(-1, order)
-    low = (~label & mask).gather(-1, order)
-    below = low.cumsum(-1) - low.long()  # low genes before each place
-    new = torch.ones_like(high)
-    new[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
-    place = torch.arange(score.shape[-1], device=score.device).expand_as(order)
-    first = torch.where(new, place, 0).cummax(-1).values  # of each run of equal scores
-    after = new.roll(-1, -1)
-    after[:, -1] = True
-    last = torch.where(after, place, score.shape[-1]).flip(-1).cummin(-1).values.flip(-1)
-    beaten = below.gather(-1, first) + (below + low).gather(-1, last)  # twice: ties count half
-    positives, negatives = high.sum(-1).double(), low.sum(-1).double()
-    return (beaten * high).sum(-1).double() / 2 / (positives * negatives)
+    # high and low genes up to each place, and up to the end of the run of equal scores before it
+    up_to = torch.stack([high, mask.gather(-1, order) & ~high]).cumsum(-1)
+    end = torch.ones_like(high)
+    end[:, :-1] = ordered[:, 1:] != ordered[:, :-1]
+    before = torch.zeros_like(up_to)
+    before[..., 1:] = (up_to * end).cummax(-1).values[..., :-1]
+    # at the end of each run: its high genes, times twice the low genes that they beat
+    beaten = (up_to[0] - before[0]) * (up_to[1] + before[1]) * end
+    positives, negatives = up_to[..., -1].double()
+    return beaten.sum(-1).double() / 2 / (positives * negatives)
 
 
 def auprc(label: np.ndarray, score: np.ndarray) -> float:
