@@ -7,6 +7,8 @@ from torch import nn
 
 from conftest import ROOT
 from deepchrome import models, params
+from deepchrome.models import Dropout
+from deepchrome.models.deepchrome import Largest
 from deepchrome.preprocessing import Preprocessing
 
 PARAMETERS = {
@@ -32,6 +34,29 @@ def build(name):
 
 def test_every_variant_is_counted():
     assert set(VARIANTS) == set(PARAMETERS)
+
+
+def test_largest_has_the_gradient_of_amax():
+    h = torch.randint(-3, 3, (4, 6, 5, 3)).float()  # with ties
+    h[0, 0, :, 0] = 1
+    gradient = torch.randn(4, 6, 3)
+    ours, theirs = h.clone().requires_grad_(), h.clone().requires_grad_()
+    (found,) = torch.autograd.grad(Largest.apply(ours), ours, gradient)
+    (expected,) = torch.autograd.grad(theirs.amax(-2), theirs, gradient)
+    torch.testing.assert_close(found, expected)
+    batched = torch.func.vmap(lambda one, g: torch.func.vjp(Largest.apply, one)[1](g)[0])
+    torch.testing.assert_close(batched(h, gradient), expected)
+
+
+@pytest.mark.parametrize("p", [0.0, 0.1, 0.5, 0.9])
+def test_dropout_keeps_the_mean(p):
+    x = torch.ones(200, 1000)
+    dropped = Dropout(p)(x)
+    scale = torch.tensor(1 / (1 - p))
+    torch.testing.assert_close(dropped[dropped != 0].unique(), scale[None])
+    kept = float((dropped != 0).float().mean())
+    assert kept == pytest.approx(1 - p, abs=4 * (p * (1 - p) / x.numel()) ** 0.5 + 1e-9)
+    assert torch.equal(Dropout(p).eval()(x), x)
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
