@@ -2,16 +2,12 @@
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
-from torch.fx import GraphModule
-from torch.fx.experimental.proxy_tensor import make_fx
 from torch.optim.adamw import adamw
-from torch.optim.sgd import sgd
 
 from deepchrome import MARKS, N_BINS
 from deepchrome.models import build, margin
@@ -42,29 +38,21 @@ class Networks:
         self.weights = {
             name: torch.stack([weights[name] for weights in drawn]).to(device) for name in drawn[0]
         }
-        self.batched = len(seeds) > 1 and can_batch(params)
-        self._recorded: dict[torch.Size, GraphModule] = {}
+        self.batched = can_batch(params)
+        """Whether vmap takes the network, so that all it does is operators on tensors."""
         torch.manual_seed(dropout_seed)
 
-    def gradients(
-        self, x: Tensor, y: Tensor, w: Tensor, often: bool = False
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def gradients(self, x: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the log-odds of high, shape=(jobs, batch), and the gradients of stacked weights.
 
         x: shape=(jobs, batch, bins, marks), contiguous. y: shape=(jobs, batch). w: likewise, of
-        each example in its job's mean cross-entropy, 0 for padding. often: there will be many calls
-        with these shapes. Jobs beyond the first `len(x)` take no part.
+        each example in its job's mean cross-entropy, 0 for padding. Jobs beyond the first `len(x)`
+        take no part.
         """
         self.base.train()
         if self.batched and len(x) > 1:
             rows = {name: weight[: len(x)] for name, weight in self.weights.items()}
-            if not (often and self.device.type == "cpu"):
-                return self._gradients(rows, x, y, w, self._all)
-            given = x, y, w, *rows.values()
-            if x.shape not in self._recorded:
-                self._recorded[x.shape] = self._record(*given)
-            margins, *gradients = self._recorded[x.shape](*given)
-            return margins, dict(zip(rows, gradients, strict=True))
+            return self._gradients(rows, x, y, w, self._all)
         # one by one; for a single job plain operators are faster than batched ones
         parts = [self._gradients(self._row(k), x[k], y[k], w[k], self._one) for k in range(len(x))]
         return torch.stack([margins for margins, _ in parts]), {
@@ -87,21 +75,6 @@ class Networks:
         slope = (margins.detach().sigmoid() - y) * w  # of the cross-entropy
         gradients = torch.autograd.grad(margins, list(leaves.values()), slope)
         return margins.detach(), dict(zip(leaves, gradients, strict=True))
-
-    def _record(self, *given: Tensor) -> GraphModule:
-        """Write down the operators of `_gradients`, forward and backward, as one flat function.
-
-        Small operators take less time than autograd and vmap take to come to them. given: x, y, w
-        and each of the weights, as the function will get them.
-        """
-
-        def step(x: Tensor, y: Tensor, w: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
-            named = dict(zip(self.weights, weights, strict=True))
-            margins, gradients = self._gradients(named, x, y, w, self._all)
-            return margins, *gradients.values()
-
-        with torch.random.fork_rng(devices=[]):  # recording runs it once
-            return make_fx(step)(*given)
 
     @torch.no_grad()
     def score(self, x: Tensor) -> Tensor:
@@ -177,9 +150,9 @@ def initial_weights(params: ModelParams, seed: int) -> dict[str, Tensor]:
 class Optimizer:
     """SGD or AdamW on stacked weights, with a learning rate for each job.
 
-    torch's fused kernels take one rate a call. Jobs with as many steps an epoch have the same rate
+    torch's fused AdamW takes one rate a call. Jobs with as many steps an epoch have the same rate
     at every step, so they are updated together: a block of consecutive rows. Weight decay is
-    decoupled from the gradient (Loshchilov and Hutter 2019).
+    decoupled from the gradient (Loshchilov and Hutter 2019); for SGD that makes no difference.
 
     steps: steps per epoch of each job, in descending order.
     """
@@ -190,6 +163,9 @@ class Optimizer:
         self.first = {n: torch.zeros_like(w) for n, w in weights.items()} if adam else {}
         self.second = {n: torch.zeros_like(w) for n, w in weights.items()} if adam else {}
         self.taken = {n: torch.zeros(len(w), device=w.device) for n, w in weights.items()}
+        # on a CPU the fused AdamW reads a rate as a double
+        on_cpu = next(iter(weights.values())).device.type == "cpu"
+        self.rate_type = torch.float64 if adam and on_cpu else torch.float32
         self._set_blocks(steps)
 
     def _set_blocks(self, steps: np.ndarray) -> None:
@@ -197,35 +173,26 @@ class Optimizer:
         self.blocks = [slice(int(a), int(b)) for a, b in zip([0, *ends], ends, strict=False)]
 
     @torch.no_grad()
-    def step(self, gradients: dict[str, Tensor], rates: np.ndarray | Tensor) -> None:
+    def step(self, gradients: dict[str, Tensor], rates: Tensor) -> None:
         """Take one step. rates: shape=(jobs,), of the first jobs, whole blocks; others rest.
 
-        On a GPU a tensor there, so that a recorded step reads the rate of its time.
+        Of the type `rate_type`; a tensor, so that a recorded step reads the rate of its time.
         """
         params = self.params
+        if params.optimizer == "sgd":
+            for name, gradient in gradients.items():
+                weight = self.weights[name][: len(rates)]
+                rate_of_job = rates.view(-1, *[1] * (weight.dim() - 1))
+                if params.weight_decay:
+                    weight.mul_(1 - rate_of_job * params.weight_decay)
+                weight.addcmul_(gradient, rate_of_job, value=-1)
+            return
         for block in self.blocks:
             if block.start >= len(rates):
                 break
             weights = [self.weights[name][block] for name in gradients]
-            # the fused kernels read memory in order, which a gradient need not be in
+            # the fused kernel reads memory in order, which a gradient need not be in
             mine = [gradient[block].contiguous() for gradient in gradients.values()]
-            rate: Any = rates[block.start]
-            if not isinstance(rate, Tensor):
-                rate = float(rate)
-            if params.optimizer == "sgd":
-                sgd(
-                    weights,
-                    mine,
-                    [None] * len(weights),
-                    fused=True,
-                    weight_decay=params.weight_decay,  # without momentum the same as decoupled
-                    momentum=0,
-                    lr=rate,
-                    dampening=0,
-                    nesterov=False,
-                    maximize=False,
-                )
-                continue
             adamw(
                 weights,
                 mine,
@@ -237,7 +204,7 @@ class Optimizer:
                 amsgrad=False,
                 beta1=0.9,
                 beta2=0.999,
-                lr=rate,
+                lr=rates[block.start],
                 weight_decay=params.weight_decay,
                 eps=1e-8,
                 maximize=False,
@@ -262,46 +229,3 @@ class Optimizer:
         """Go on from what `state` returned, after `keep` with the same jobs."""
         for name, mine in self.state().items():
             mine.copy_(tensors[name])
-
-
-class Graphs:
-    """Steps recorded once as CUDA graphs and replayed: a launch for each step, not each operator.
-
-    A graph reads and writes fixed memory, so there is one for each number of jobs that take part,
-    its inputs are copied into place, and all are forgotten when jobs stop. The first steps of each
-    run as they are: what they set up cannot be recorded.
-    """
-
-    WARMING = 3
-
-    def __init__(self, step: Callable[..., Tensor]):
-        self._run = step
-        self.forget()
-
-    def forget(self) -> None:
-        """Drop all graphs: the memory that they use has moved."""
-        self._warmed: dict[int, int] = {}
-        self._graphs: dict[int, tuple[torch.cuda.CUDAGraph, list[Tensor], Tensor]] = {}
-
-    def step(self, *inputs: Tensor) -> Tensor:
-        """Do what the step does with these inputs."""
-        n = len(inputs[0])
-        if n not in self._graphs:
-            self._warmed[n] = self._warmed.get(n, 0) + 1
-            if self._warmed[n] <= self.WARMING:
-                side = torch.cuda.Stream()
-                side.wait_stream(torch.cuda.current_stream())
-                with torch.cuda.stream(side):
-                    result = self._run(*inputs)
-                torch.cuda.current_stream().wait_stream(side)
-                return result
-            graph = torch.cuda.CUDAGraph()
-            places = [part.clone() for part in inputs]
-            with torch.cuda.graph(graph):
-                result = self._run(*places)
-            self._graphs[n] = graph, places, result
-        graph, places, result = self._graphs[n]
-        for place, part in zip(places, inputs, strict=True):
-            place.copy_(part)
-        graph.replay()
-        return result

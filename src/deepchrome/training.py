@@ -26,7 +26,8 @@ from deepchrome.machine import cores, in_processes, report
 from deepchrome.metrics import auroc_batched
 from deepchrome.params import ModelParams
 from deepchrome.preprocessing import Preprocessing
-from deepchrome.stacked import Graphs, Networks, Optimizer, can_batch, network
+from deepchrome.recorded import Graphs, Tapes
+from deepchrome.stacked import Networks, Optimizer, can_batch, network
 
 MIN_LEARNING_RATE = 1e-6
 """Where cosine annealing ends (DeepChrome 2.0)."""
@@ -43,7 +44,7 @@ SCORING_BATCH_CPU = 128
 GATHERED = 2**18
 """Numbers of input that are laid out at a time, for several steps together where they are few."""
 
-OFTEN = 50
+OFTEN = 20
 """Steps of an epoch in which as many jobs take part that pay for recording one."""
 
 
@@ -337,7 +338,8 @@ class _Group:
             Trained(job, {}, shift.numpy(), scale.numpy())
             for job, (shift, scale) in zip(self.jobs, scales, strict=True)
         ]
-        self.graphs = Graphs(self._step) if device.type == "cuda" else None
+        gpu = device.type == "cuda"
+        self.recorded: Graphs | Tapes = Graphs(self._step) if gpu else Tapes(self._step)
         a_step = len(jobs) * params.batch_size * self.examples.x[0].numel()
         self.gathered = max(1, GATHERED // a_step)
         """Steps whose inputs are laid out at a time."""
@@ -356,6 +358,7 @@ class _Group:
             mask[i, : len(one)] = True
         self.valid = torch.from_numpy(padded).to(self.device)
         self.valid_mask = torch.from_numpy(mask).to(self.device)
+        self._valid_inputs: list[Tensor] = []
 
     def _inputs(self, rows: Tensor) -> Tensor:
         """Return standardized features of examples, rows of shape=(..., jobs, genes)."""
@@ -408,35 +411,40 @@ class _Group:
         rows = torch.from_numpy(index).to(self.device)
         filled = torch.from_numpy(present).to(self.device)
         weight = filled / filled.sum(-1, keepdim=True).clamp(min=1)
-        rate = torch.from_numpy(rates).float().to(self.device) if self.graphs else rates
+        rate = torch.from_numpy(rates.T.copy()).to(self.device, self.optimizer.rate_type)
         y = self.examples.y[rows]
         margins = torch.zeros_like(y)
         taking_part = (steps[:, None] > np.arange(len(rows))).sum(0)
-        often = np.bincount(taking_part)[taking_part] >= OFTEN
+        often = self.networks.batched & (np.bincount(taking_part)[taking_part] >= OFTEN)
         for start in range(0, len(rows), self.gathered):
-            x = self._inputs(rows[start : start + self.gathered])
-            for step, now in enumerate(x, start):
+            part = slice(start, start + self.gathered)
+            inputs = self._inputs(rows[part]), y[part], weight[part], rate[part], margins[part]
+            each = zip(*(tensor.unbind() for tensor in inputs), strict=True)
+            for step, (*given, result) in enumerate(each, start):
                 n = int(taking_part[step])  # the jobs that have a batch left
-                take: Callable[..., Tensor] = (
-                    self.graphs.step if self.graphs else partial(self._step, often=often[step])
-                )
-                margins[step, :n] = take(now[:n], y[step, :n], weight[step, :n], rate[:n, step])
+                if n < len(result):
+                    *given, result = (tensor[:n] for tensor in (*given, result))
+                result.copy_((self.recorded.step if often[step] else self._step)(*given))
         loss = binary_cross_entropy_with_logits(margins, y, reduction="none")
         return ((loss * filled).sum((0, 2)).cpu().numpy() / sizes).tolist()
 
-    def _step(self, x: Tensor, y: Tensor, w: Tensor, rates: Any, often: bool = False) -> Tensor:
+    def _step(self, x: Tensor, y: Tensor, w: Tensor, rates: Tensor) -> Tensor:
         """Take one step of the first jobs; return their log-odds of high, shape=(jobs, batch).
 
         The arguments are those of `Networks.gradients` and, shape=(jobs,), the learning rates.
         """
-        margins, gradients = self.networks.gradients(x, y, w, often)
+        margins, gradients = self.networks.gradients(x, y, w)
         self.optimizer.step(gradients, rates)
         return margins
 
     def _validate(self) -> list[float]:
-        many = self.params.reduce or self.device.type == "cuda"
-        at_once = SCORING_BATCH if many else SCORING_BATCH_CPU
-        parts = [self.networks.score(self._inputs(rows)) for rows in self.valid.split(at_once, 1)]
+        small = self.params.reduce is not None  # what is computed once can be kept
+        at_once = SCORING_BATCH if small or self.device.type == "cuda" else SCORING_BATCH_CPU
+        rows = self.valid.split(at_once, 1)
+        if small and not self._valid_inputs:
+            self._valid_inputs = [self._inputs(part) for part in rows]
+        inputs = self._valid_inputs if small else map(self._inputs, rows)
+        parts = [self.networks.score(x) for x in inputs]
         y = self.examples.y[self.valid]
         return auroc_batched(y, torch.cat(parts, 1), self.valid_mask).tolist()
 
@@ -447,10 +455,10 @@ class _Group:
         kept = torch.tensor(going, device=self.device, dtype=torch.int64)
         self.shift, self.scale = self.shift[kept], self.scale[kept]
         self.valid, self.valid_mask = self.valid[kept], self.valid_mask[kept]
+        self._valid_inputs = []
         self.networks.keep(kept)
         self.optimizer.keep(kept, self.steps[self.active])
-        if self.graphs:
-            self.graphs.forget()
+        self.recorded.forget()
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return all that `restore` needs to go on from here: tensors, and what JSON can hold."""
@@ -506,13 +514,16 @@ def _batches(order: Sequence[np.ndarray], batch_size: int) -> tuple[np.ndarray, 
     shape=(steps, jobs, batch_size).
     """
     steps = -(-max(len(rows) for rows in order) // batch_size)
-    index = np.zeros((steps, len(order), batch_size), np.int64)
+    index = np.zeros((len(order), steps * batch_size), np.int64)
     present = np.zeros(index.shape, np.float32)
     for i, rows in enumerate(order):
-        step, place = np.divmod(np.arange(len(rows)), batch_size)
-        index[step, i, place] = rows
-        present[step, i, place] = 1
-    return index, present
+        index[i, : len(rows)] = rows
+        present[i, : len(rows)] = 1
+
+    def by_step(of_jobs: np.ndarray) -> np.ndarray:
+        return of_jobs.reshape(len(order), steps, batch_size).swapaxes(0, 1).copy()
+
+    return by_step(index), by_step(present)
 
 
 def learning_rates(params: ModelParams, epoch: int, steps: np.ndarray) -> np.ndarray:

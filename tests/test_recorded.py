@@ -1,0 +1,117 @@
+"""Steps that are recorded do what the steps themselves do."""
+
+import numpy as np
+import pytest
+import torch
+
+from deepchrome import params
+from deepchrome.recorded import Tapes
+from deepchrome.training import Job, fit
+from test_training import CELLS, CPU, LINEAR, cell_type
+
+ARCHITECTURES = {
+    "linear": {},
+    "fully_connected": {},
+    "deepchrome": {"filters": 4, "width": 5, "pool": 5},
+    "attentive": {"hidden": 4},
+    "transformer": {},
+}
+MANY = {cell: cell_type(cell, n) for cell, n in (("A", 120), ("B", 100))}
+
+
+def variant_of(architecture, **changes):
+    reduced = {"reduce": "max" if architecture == "linear" else None}
+    options = {"architecture": architecture, "options": ARCHITECTURES[architecture], "epochs": 2}
+    return LINEAR.model_copy(update={**options, **reduced, "learning_rate": 0.003, **changes})
+
+
+@pytest.fixture
+def replayed(monkeypatch):
+    """Record steps wherever there are two; count those that are run again from a tape."""
+    found = []
+    step = Tapes.step
+
+    def counted(self, *inputs):
+        found.append(bool(self._tapes.get(len(inputs[0]))))
+        return step(self, *inputs)
+
+    monkeypatch.setattr(Tapes, "step", counted)
+    monkeypatch.setattr("deepchrome.training.OFTEN", 2)
+    return found
+
+
+def plainly(monkeypatch, *arguments):
+    with monkeypatch.context() as patch:
+        patch.setattr("deepchrome.training.OFTEN", 10**6)
+        return fit(*arguments)
+
+
+def assert_same(one, other):
+    for a, b in zip(one, other, strict=True):
+        assert a.history == b.history
+        for name, weight in a.weights.items():
+            np.testing.assert_array_equal(weight, b.weights[name], name)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_alone(architecture, optimizer, replayed, monkeypatch):
+    """To the last bit, dropout included."""
+    variant = variant_of(architecture, optimizer=optimizer, weight_decay=0.1)
+    given = [Job("A", 0)], CELLS, variant, CPU
+    plain = plainly(monkeypatch, *given)
+    assert not any(replayed)
+    assert_same(fit(*given), plain)
+    # an LSTM keeps for its gradient what it does not keep without one, and vmap has no rule for it
+    assert sum(replayed) == (0 if architecture == "attentive" else 2 * 4 - 1)
+
+
+@pytest.mark.parametrize("architecture", ["linear", "fully_connected", "deepchrome"])
+def test_several_of_different_size_and_stop(architecture, replayed, monkeypatch):
+    variant = variant_of(architecture, epochs=8, patience=2)
+    given = [Job(cell, 0) for cell in CELLS], CELLS, variant, CPU
+    plain = plainly(monkeypatch, *given)
+    assert len({len(one.history) for one in plain}) > 1, "no early stop to test"
+    assert_same(fit(*given), plain)
+    assert any(replayed)
+
+
+def test_a_step_that_looks_at_numbers_is_not_recorded():
+    tapes = Tapes(lambda x: x * float(x.max()))
+    for x in (torch.tensor([1.0, 2]), torch.tensor([3.0, 4])):
+        assert tapes.step(x).tolist() == (x * x.max()).tolist()
+
+
+def test_what_is_held_is_changed_in_place():
+    weight, buffer = torch.ones(3), torch.tensor([1.0, 2, 3])
+
+    def step(x):
+        weight[:2].add_((x * buffer)[:2])
+        return x + weight
+
+    tapes = Tapes(step)
+    for i in range(3):
+        x = torch.full((3,), float(i))
+        expected = weight + torch.tensor([1.0, 1, 0]) * x * buffer
+        assert tapes.step(x).tolist() == (x + expected).tolist()
+        assert weight.tolist() == expected.tolist()
+    weight = torch.zeros(3)  # a tape knows nothing of another tensor, until it is forgotten
+    tapes.step(torch.ones(3))
+    assert weight.tolist() == [0, 0, 0]
+    tapes.forget()
+    tapes.step(torch.ones(3))
+    assert weight.tolist() == [1, 2, 0]
+
+
+def test_operators_with_several_results():
+    def step(x):
+        high, low = x.sort(-1).values.split(2, -1)
+        return torch.stack([high, low]).sum(0)
+
+    tapes = Tapes(step)
+    for x in torch.randn(3, 2, 4):
+        torch.testing.assert_close(tapes.step(x), step(x))
+
+
+def test_every_architecture_is_tested():
+    assert set(ARCHITECTURES) == {variant.architecture for variant in params.load().models.values()}
