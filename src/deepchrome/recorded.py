@@ -127,8 +127,10 @@ class _Recorder(TorchDispatchMode):
         known = [t for t in _tensors([args, kwargs]) if id(t) in self._nodes]
         if func is aten._local_scalar_dense.default:
             self.whole = False
-        if func is aten.detach.default and known:  # of no use without autograd
-            self._name(result, self._nodes[id(args[0])])
+        if known and func.is_view and isinstance(result, Tensor) and _alike(result, args[0]):
+            self._name(
+                result, self._nodes[id(args[0])]
+            )  # such as detach: of no use without autograd
         elif known or not func.is_view:  # a view of what is held is held itself
             node = self._call(func, args, kwargs or {})
             if isinstance(result, Tensor):
@@ -168,6 +170,14 @@ class _Recorder(TorchDispatchMode):
 
 def _tensors(nested: Any) -> list[Tensor]:
     return [leaf for leaf in tree_leaves(nested) if isinstance(leaf, Tensor)]
+
+
+def _alike(a: Tensor, b: Tensor) -> bool:
+    """Tell whether two tensors on the same memory are the same but for autograd."""
+    return all(
+        of(a) == of(b)
+        for of in (Tensor.size, Tensor.stride, Tensor.storage_offset, lambda t: t.dtype)
+    )
 
 
 def _storage(tensor: Tensor) -> int:
