@@ -107,12 +107,13 @@ class Dataset:
             columns=["gene_id", "label"],
             filters=[("cell", "=", cell)],
         )
+        high = labels["label"].cast(pa.int8())
         ids, split = self._genes_of(gene_id)
         return CellType(
             cell=cell,
             gene_id=ids,
             X=X.reshape(len(ids), N_BINS, len(MARKS)),
-            y=_in_order(labels["gene_id"], labels["label"].to_numpy(), gene_id).astype(np.int8),
+            y=_in_order(_strings(labels["gene_id"]), high.to_numpy(), gene_id),
             split=split,
         )
 
@@ -127,8 +128,8 @@ class Dataset:
     def _split_of_gene(self) -> tuple[pa.ChunkedArray, np.ndarray, np.ndarray]:
         """The id of each gene of `genes.parquet`, the same as an array of str, and its split."""
         table = pq.read_table(self.path / "genes.parquet", columns=["gene_id", "split"])
-        every = table["gene_id"].cast(pa.string())
-        return every, every.to_numpy(), table["split"].cast(pa.string()).to_numpy()
+        every = _strings(table["gene_id"])
+        return every, every.to_numpy(), _strings(table["split"]).to_numpy()
 
 
 def _every_gene(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -139,6 +140,11 @@ def _every_gene(column: pa.ChunkedArray) -> pa.ChunkedArray:
         found.append(chunk.dictionary.take(pa.array(codes)))
         seen += len(chunk)
     return pa.chunked_array(found, pa.string())
+
+
+def _strings(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return text as one type: columns of another are never equal."""
+    return column.cast(pa.string())
 
 
 def _in_order(gene_id: pa.ChunkedArray, values: np.ndarray, wanted: pa.ChunkedArray) -> np.ndarray:

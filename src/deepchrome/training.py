@@ -9,7 +9,7 @@ its initial weights, batch order, steps per epoch, schedule, best epoch and earl
 import math
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -211,15 +211,32 @@ def _train_in_worker(task: _Task) -> list[Trained]:
 
 
 def _train(task: _Task, on_epoch: Callable[[Epoch], None]) -> list[Trained]:
-    names = dict.fromkeys(cell for job in task.jobs for cell in job.sources)
-    cells = {name: task.data.load(name).without("test") for name in names}
+    names = list(dict.fromkeys(cell for job in task.jobs for cell in job.sources))
+    cells = _Loading(task.data, names)
     device = torch.device(task.device)
     return fit(task.jobs, cells, task.params, device, on_epoch, task.precision, task.checkpoints)
 
 
+@dataclass(frozen=True)
+class _Loading(Mapping[str, CellType]):
+    """Cell types without their test genes, each loaded when it is looked at, and not kept."""
+
+    data: Dataset
+    names: list[str]
+
+    def __getitem__(self, name: str) -> CellType:
+        return self.data.load(name).without("test")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
 def fit(
     jobs: Sequence[Job],
-    cells: dict[str, CellType],
+    cells: Mapping[str, CellType],
     params: ModelParams,
     device: torch.device,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
@@ -230,9 +247,10 @@ def fit(
 
     The epoch with the best AUROC on their validation genes is kept; a job stops after
     `params.patience` epochs without a better one. Genes of the test split are not looked at.
-    cells: the data of every cell type that the jobs name. precision: "float32"; "tf32" (matrix
-    products on a GPU's tensor cores) or "bfloat16" (autocast). With `checkpoints`, an interrupted
-    call goes on from the last one, with the same result. Returns one Trained a job, in order.
+    cells: the data of every cell type that the jobs name, looked at one by one. precision:
+    "float32"; "tf32" (matrix products on a GPU's tensor cores) or "bfloat16" (autocast). With
+    `checkpoints`, an interrupted call goes on from the last one, with the same result. Returns one
+    Trained a job, in order.
     """
     group = _Group(jobs, cells, params, device, precision)
     saved = checkpoints.load(group.jobs) if checkpoints else None
@@ -260,7 +278,7 @@ class _Examples:
     cell type.
     """
 
-    def __init__(self, cells: dict[str, CellType], params: ModelParams, device: torch.device):
+    def __init__(self, cells: Mapping[str, CellType], params: ModelParams, device: torch.device):
         self.preprocessing = Preprocessing.of(params)
         rows: dict[str, dict[str, np.ndarray]] = {}
         x, y = [], []
@@ -312,7 +330,7 @@ class _Group:
     def __init__(
         self,
         jobs: Sequence[Job],
-        cells: dict[str, CellType],
+        cells: Mapping[str, CellType],
         params: ModelParams,
         device: torch.device,
         precision: str,
