@@ -1,9 +1,13 @@
+import re
+
 import numpy as np
 import pytest
 import torch
+import yaml
 
+from conftest import ROOT
 from deepchrome import params
-from deepchrome.checkpoints import Checkpoints, data_hash, job_key
+from deepchrome.checkpoints import CODE, Checkpoints, data_hash, job_key
 from deepchrome.dataset import CellType
 from deepchrome.errors import DeepChromeError
 from deepchrome.stacked import Optimizer, can_batch, initial_weights
@@ -308,6 +312,18 @@ class Recurrent(torch.nn.Module):
 
     def forward(self, x):
         return self.out(self.lstm(x)[0][:, -1])
+
+
+@pytest.mark.parametrize("stage", ["train", "training_sets"])
+def test_a_change_of_what_trains_runs_the_stage_again(stage):
+    deps = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"][stage]["deps"]
+    assert {f"src/deepchrome/{name}" for name in CODE} <= set(deps)
+    for name in ("training.py", "stacked.py", "recorded.py"):
+        text = (ROOT / "src/deepchrome" / name).read_text(encoding="utf-8")
+        imported = set(re.findall(r"^from deepchrome\.(\w+)", text, re.MULTILINE))
+        # these change no number: they load, store, refuse and share out the work
+        others = imported - {"checkpoints", "dataset", "errors", "machine", "params"}
+        assert others <= {part.removesuffix(".py") for part in CODE}
 
 
 def test_operators_without_a_batching_rule(monkeypatch):

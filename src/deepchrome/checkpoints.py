@@ -24,7 +24,7 @@ from deepchrome.params import ModelParams
 if TYPE_CHECKING:
     from deepchrome.training import Job
 
-CODE = ("training.py", "stacked.py", "preprocessing.py", "metrics.py", "models")
+CODE = ("training.py", "stacked.py", "recorded.py", "preprocessing.py", "metrics.py", "models")
 """What a training run's numbers depend on, beside its data and parameters."""
 
 
