@@ -49,6 +49,9 @@ def test_batched_auroc_agrees_with_scikit_learn_whatever_the_padding(pairs):
 
 def test_one_class_has_no_auroc():
     assert np.isnan(metrics.auroc(np.ones(5), np.arange(5)))
+    for missing in range(3):
+        score = np.where(np.arange(3) == missing, np.nan, np.arange(3.0))
+        assert np.isnan(metrics.auroc(np.array([0, 1, 1]), score))
 
 
 def test_bootstrap_resamples_are_aurocs_of_resampled_genes():

@@ -11,11 +11,12 @@ from torch import Tensor
 def auroc(label: np.ndarray, score: np.ndarray) -> float:
     """Area under the ROC curve: the chance that a high gene scores above a low one, ties half.
 
-    label: shape=(genes,), 0 or 1. score: shape=(genes,). NaN where a class is absent.
+    label: shape=(genes,), 0 or 1. score: shape=(genes,). NaN where a class is absent or
+    a score is NaN.
     """
     label = np.asarray(label) == 1
     positives, negatives = int(label.sum()), int((~label).sum())
-    if not positives or not negatives:
+    if not positives or not negatives or np.isnan(score).any():
         return float("nan")
     ranks = pd.Series(score).rank().to_numpy()[label].sum()
     return float((ranks - positives * (positives + 1) / 2) / (positives * negatives))
