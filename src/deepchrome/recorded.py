@@ -9,8 +9,6 @@ from torch import Tensor, fx
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-aten = torch.ops.aten
-
 
 class Graphs:
     """Steps recorded once as CUDA graphs and replayed: a launch for each step, not each operator.
@@ -125,12 +123,11 @@ class _Recorder(TorchDispatchMode):
     ) -> Any:
         result = func(*args, **(kwargs or {}))
         known = [t for t in _tensors([args, kwargs]) if id(t) in self._nodes]
-        if func is aten._local_scalar_dense.default:
+        if func is torch.ops.aten._local_scalar_dense.default:
             self.whole = False
         if known and func.is_view and isinstance(result, Tensor) and _alike(result, args[0]):
-            self._name(
-                result, self._nodes[id(args[0])]
-            )  # such as detach: of no use without autograd
+            # such as detach: of no use without autograd
+            self._name(result, self._nodes[id(args[0])])
         elif known or not func.is_view:  # a view of what is held is held itself
             node = self._call(func, args, kwargs or {})
             if isinstance(result, Tensor):
