@@ -42,9 +42,17 @@ def test_batched_auroc_agrees_with_scikit_learn_whatever_the_padding(pairs):
         label[i, : len(y)], score[i, : len(y)] = torch.tensor(y), torch.tensor(s)
         label[i, len(y) :] = 1  # padding must not count
         mask[i, : len(y)] = True
-    found = metrics.auroc_batched(label, score, mask).numpy()
-    expected = [sk.roc_auc_score(y, s) for y, s in pairs]
-    np.testing.assert_allclose(found, expected, atol=1e-9)
+    expected = np.array([sk.roc_auc_score(y, s) for y, s in pairs])
+    for signed, wanted in ((score, expected), (-score, 1 - expected)):
+        found = metrics.auroc_batched(label, signed, mask).numpy()
+        np.testing.assert_allclose(found, wanted, atol=1e-9)
+
+
+def test_batched_auroc_ranks_infinite_scores_and_both_zeros():
+    label = torch.tensor([[1, 0, 1, 0, 1, 0]])
+    score = torch.tensor([[-torch.inf, torch.inf, 0.0, -0.0, -0.0, -3e38]])
+    found = metrics.auroc_batched(label, score, torch.ones_like(label, dtype=torch.bool))
+    assert found.item() == pytest.approx(sk.roc_auc_score(label[0], [-9, 9, 0, 0, 0, -8]))
 
 
 def test_one_class_has_no_auroc():
