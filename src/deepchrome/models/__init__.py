@@ -80,5 +80,6 @@ def margin(logits: Tensor) -> Tensor:
     """Return the log-odds of high, shape=(genes,), from logits of shape=(genes, 1 or 2)."""
     if logits.shape[-1] == 1:
         return logits[..., 0]
-    low, high = logits.unbind(-1)  # differentiated in fewer operators than indices
+    # not by indices, nor along the last axis: its gradient is then two rows, copied as such
+    low, high = logits.movedim(-1, 0).unbind()
     return high - low
