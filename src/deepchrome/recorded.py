@@ -1,13 +1,15 @@
 """Training steps recorded once and run again, without what it takes to come to their operators."""
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, fx
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+_RANDOM = torch.Tag.nondeterministic_seeded
 
 
 class Graphs:
@@ -29,8 +31,11 @@ class Graphs:
         self._warmed: dict[int, int] = {}
         self._graphs: dict[int, tuple[torch.cuda.CUDAGraph, list[Tensor], Tensor]] = {}
 
-    def step(self, *inputs: Tensor) -> Tensor:
-        """Do what the step does with these inputs."""
+    def steps(self, inputs: Iterable[tuple[Tensor, ...]]) -> list[Tensor]:
+        """Take a step with each of these inputs, of the same shapes; return their results."""
+        return [self._step(*given).clone() for given in inputs]
+
+    def _step(self, *inputs: Tensor) -> Tensor:
         n = len(inputs[0])
         if n not in self._graphs:
             self._warmed[n] = self._warmed.get(n, 0) + 1
@@ -58,7 +63,7 @@ class Tapes:
 
     Small operators take less time than autograd and vmap take to come to them. A tape holds the
     tensors that the step found in place, such as weights, and changes them where the step did, so
-    there is one for each number of jobs that take part, and all are forgotten when jobs stop.
+    there is one for each layout of the inputs, and all are forgotten when jobs stop.
     """
 
     def __init__(self, step: Callable[..., Tensor]):
@@ -67,22 +72,25 @@ class Tapes:
 
     def forget(self) -> None:
         """Drop all tapes: the memory that they use has moved."""
-        self._tapes: dict[int, tuple[Callable[..., Tensor], list[Tensor]] | None] = {}
+        self._tapes: dict[Any, tuple[Callable[..., Tensor], list[Tensor]] | None] = {}
 
-    def step(self, *inputs: Tensor) -> Tensor:
-        """Do what the step does with these inputs, of the same shapes as before."""
-        n = len(inputs[0])
-        if n not in self._tapes:
-            with _Recorder(inputs) as recorder:
-                result = self._run(*inputs)
-            self._tapes[n] = (recorder.end(result), recorder.held) if recorder.whole else None
-            return result
-        tape = self._tapes[n]
+    def steps(self, inputs: Iterable[tuple[Tensor, ...]]) -> list[Tensor]:
+        """Take a step with each of these inputs, of the same shapes; return their results."""
+        first, *rest = inputs
+        layout = tuple((tensor.size(), tensor.stride()) for tensor in first)
+        if layout in self._tapes:
+            done, rest = [], [first, *rest]
+        else:
+            with _Recorder(first) as recorder:
+                done = [self._run(*first)]
+            tape = (recorder.end(done[0]), recorder.held) if recorder.whole else None
+            self._tapes[layout] = tape
+        tape = self._tapes[layout]
         if tape is None:
-            return self._run(*inputs)
+            return done + [self._run(*given) for given in rest]
         function, held = tape
         with torch.inference_mode():
-            return function(*inputs, *held)
+            return done + [function(*given, *held) for given in rest]
 
 
 class _Recorder(TorchDispatchMode):
@@ -101,6 +109,7 @@ class _Recorder(TorchDispatchMode):
         self._nodes: dict[int, fx.Node] = {}
         self._seen: list[Tensor] = []  # kept, so that an id stays that of one tensor
         self._made: set[int] = set()
+        self._places: dict[Any, fx.Node] = {}
         for one in inputs:
             self._name(one, self.graph.placeholder(f"given_{len(self._nodes)}"))
 
@@ -111,6 +120,9 @@ class _Recorder(TorchDispatchMode):
     def end(self, result: Tensor) -> Callable[..., Tensor]:
         """Return the function; it returns what became of `result`."""
         self.graph.output(self._nodes[id(result)])
+        self.graph.eliminate_dead_code(
+            lambda node: node.op in ("placeholder", "output") or node.meta.get("kept", False)
+        )
         self._seen.clear()
         return fx.GraphModule(torch.nn.Module(), self.graph).forward
 
@@ -125,11 +137,13 @@ class _Recorder(TorchDispatchMode):
         known = [t for t in _tensors([args, kwargs]) if id(t) in self._nodes]
         if func is torch.ops.aten._local_scalar_dense.default:
             self.whole = False
-        if known and func.is_view and isinstance(result, Tensor) and _alike(result, args[0]):
-            # such as detach: of no use without autograd
-            self._name(result, self._nodes[id(args[0])])
+        view = func.is_view or func is torch.ops.aten._unsafe_view.default
+        same = self._places.get(_place(result)) if isinstance(result, Tensor) and view else None
+        if known and same is not None:  # such as detach: of no use without autograd
+            self._name(result, same)
         elif known or not func.is_view:  # a view of what is held is held itself
             node = self._call(func, args, kwargs or {})
+            node.meta["kept"] = func._schema.is_mutable or _RANDOM in func.tags
             if isinstance(result, Tensor):
                 self._name(result, node)
             elif isinstance(result, tuple | list):
@@ -141,7 +155,7 @@ class _Recorder(TorchDispatchMode):
 
     def _call(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> fx.Node:
         """Write down a call, by the name in torch or Tensor where there is one: half the time."""
-        name = func.overloadpacket.__name__
+        name = func.overloadpacket.__name__.replace("_unsafe_view", "view")
         arguments: Any = [fx.node.map_aggregate(part, self._node) for part in (args, kwargs)]
         if hasattr(torch._C._VariableFunctions, name):
             return self.graph.call_function(getattr(torch._C._VariableFunctions, name), *arguments)
@@ -152,6 +166,7 @@ class _Recorder(TorchDispatchMode):
     def _name(self, tensor: Tensor, node: fx.Node) -> None:
         self._seen.append(tensor)
         self._nodes[id(tensor)] = node
+        self._places[_place(tensor)] = node
 
     def _node(self, argument: Any) -> Any:
         """Return what stands for an argument in the graph."""
@@ -169,11 +184,14 @@ def _tensors(nested: Any) -> list[Tensor]:
     return [leaf for leaf in tree_leaves(nested) if isinstance(leaf, Tensor)]
 
 
-def _alike(a: Tensor, b: Tensor) -> bool:
-    """Tell whether two tensors on the same memory are the same but for autograd."""
-    return all(
-        of(a) == of(b)
-        for of in (Tensor.size, Tensor.stride, Tensor.storage_offset, lambda t: t.dtype)
+def _place(tensor: Tensor) -> tuple[Any, ...]:
+    """Return what is equal for two tensors that are the same but for autograd."""
+    return (
+        _storage(tensor),
+        tensor.storage_offset(),
+        tensor.size(),
+        tensor.stride(),
+        tensor.dtype,
     )
 
 

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,7 +74,7 @@ class Networks:
         leaves = {name: weight.detach().requires_grad_() for name, weight in weights.items()}
         margins = score(leaves, x)
         slope = (margins.detach().sigmoid() - y) * w  # of the cross-entropy
-        gradients = torch.autograd.grad(margins, list(leaves.values()), slope)
+        gradients = torch.autograd.grad(_Sloping.apply(margins, slope), list(leaves.values()))
         return margins.detach(), dict(zip(leaves, gradients, strict=True))
 
     @torch.no_grad()
@@ -107,6 +108,23 @@ class Networks:
         """Drop the jobs that have stopped."""
         for name, weight in self.weights.items():
             self.weights[name] = weight[kept]
+
+
+class _Sloping(torch.autograd.Function):
+    """A number, without a meaning of its own, with a given gradient with respect to a tensor.
+
+    `torch.autograd.grad` takes the gradient of a tensor too, but imports SymPy for it, which takes
+    half a second in each process.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor, gradient: Tensor) -> Tensor:
+        ctx.save_for_backward(gradient)
+        return tensor.new_zeros(())
+
+    @staticmethod
+    def backward(ctx: Any, _: Tensor) -> tuple[Tensor, None]:
+        return ctx.saved_tensors[0], None
 
 
 def can_batch(params: ModelParams) -> bool:

@@ -36,7 +36,7 @@ ENOUGH = 8
 """Small networks that one process trains on a CPU before another is worth its start."""
 
 SCORING_BATCH = 1024
-"""Genes scored at a time on a GPU, or with each mark reduced to one number."""
+"""Genes scored at a time on a GPU."""
 
 SCORING_BATCH_CPU = 128
 """Genes with all bins scored at a time on a CPU: what a network makes of them fits its caches."""
@@ -212,20 +212,21 @@ def _train_in_worker(task: _Task) -> list[Trained]:
 
 def _train(task: _Task, on_epoch: Callable[[Epoch], None]) -> list[Trained]:
     names = list(dict.fromkeys(cell for job in task.jobs for cell in job.sources))
-    cells = _Loading(task.data, names)
+    cells = _Loading(task.data, names, mark_by_mark=task.params.reduce is not None)
     device = torch.device(task.device)
     return fit(task.jobs, cells, task.params, device, on_epoch, task.precision, task.checkpoints)
 
 
 @dataclass(frozen=True)
 class _Loading(Mapping[str, CellType]):
-    """Cell types without their test genes, each loaded when it is looked at, and not kept."""
+    """Cell types, each loaded when it is looked at, and not kept."""
 
     data: Dataset
     names: list[str]
+    mark_by_mark: bool
 
     def __getitem__(self, name: str) -> CellType:
-        return self.data.load(name).without("test")
+        return self.data.load(name, self.mark_by_mark)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
@@ -280,27 +281,32 @@ class _Examples:
 
     def __init__(self, cells: Mapping[str, CellType], params: ModelParams, device: torch.device):
         self.preprocessing = Preprocessing.of(params)
-        rows: dict[str, dict[str, np.ndarray]] = {}
+        self.rows: dict[str, dict[str, np.ndarray]] = {}
         x, y = [], []
         start = 0
-        for name, cell in cells.items():
-            rows[name] = {}
+        for name, every in cells.items():
+            cell = every.without("test")
+            self.rows[name] = {}
             for split in ("train", "valid"):
-                part = cell.part(split)
-                if not (part.y == 1).any() or not (part.y == 0).any():
+                mine = np.flatnonzero(cell.split == split)
+                if len(np.unique(cell.y[mine])) < 2:
                     raise DeepChromeError(
-                        f"{name}: the {split} split has {len(part.y)} genes, all of one class; "
+                        f"{name}: the {split} split has {len(mine)} genes, all of one class; "
                         "expected high and low genes"
                     )
-                counts = torch.from_numpy(part.X)
-                x.append(self.preprocessing.features(counts) if params.reduce else counts)
-                y.append(torch.from_numpy(part.y).float())
-                rows[name][split] = np.arange(start, start + len(part.y))
-                start += len(part.y)
-        self.rows = rows
+                self.rows[name][split] = start + mine
+            start += len(cell.y)
+            counts = torch.from_numpy(cell.X)
+            if params.reduce:  # in pieces that fit a CPU's caches
+                x += [self.preprocessing.features(part) for part in counts.split(SCORING_BATCH)]
+            else:
+                x.append(counts)
+            y.append(torch.from_numpy(cell.y).float())
         # few operators take uint16; those that copy take its bits as int16
         self.counts = not params.reduce and x[0].dtype == torch.uint16
         joined = torch.cat([part.view(torch.int16) if self.counts else part for part in x])
+        if params.reduce:  # one row a mark: a CPU gathers, standardizes and multiplies it faster
+            joined = joined.squeeze(1).T.contiguous()
         self.x, self.y = joined.to(device), torch.cat(y).to(device)
 
     def of(self, job: Job, split: str) -> np.ndarray:
@@ -311,11 +317,22 @@ class _Examples:
         rng = np.random.default_rng(job.stream("examples"))
         return np.sort(rng.choice(rows, min(job.examples, len(rows)), replace=False))
 
+    def labels(self, rows: Tensor) -> Tensor:
+        """Return 1 for high and 0 for low, float32 of the shape of rows."""
+        return self.y.index_select(0, rows.flatten()).view(rows.shape)
+
     def features(self, rows: Tensor) -> Tensor:
-        """Return features before standardization, shape=(*rows.shape, bins, marks)."""
+        """Return features before standardization, shape=(*rows.shape, bins, marks).
+
+        rows: shape=(genes,) or (..., jobs, genes).
+        """
+        if self.preprocessing.reduce:
+            # job by job, as a job's examples lie close together
+            by_job = rows.movedim(-2, 0) if rows.dim() > 1 else rows[None]
+            x = self.x.index_select(1, by_job.flatten()).unflatten(1, by_job.shape)
+            return x.movedim((0, 1), (-1, -3)).reshape(*rows.shape, 1, len(x))
         x = self.x.index_select(0, rows.flatten())
-        if not self.preprocessing.reduce:
-            x = self.preprocessing.features(x.view(torch.uint16) if self.counts else x)
+        x = self.preprocessing.features(x.view(torch.uint16) if self.counts else x)
         return x.unflatten(0, rows.shape)
 
     def scale(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -347,6 +364,9 @@ class _Group:
         self.shift = torch.stack([shift for shift, _ in scales]).to(device)
         self.scale = torch.stack([scale for _, scale in scales]).to(device)
         self._set_validation()
+        self.epoch = 0
+        self.active = list(range(len(self.jobs)))
+        """Positions of the jobs that still train, the same order as the rows of `networks`."""
         seeds = [job.stream("weights") for job in self.jobs]
         dropout_seed = self.jobs[0].stream("dropout")
         self.networks = Networks(params, seeds, dropout_seed, device, precision)
@@ -358,12 +378,10 @@ class _Group:
         ]
         gpu = device.type == "cuda"
         self.recorded: Graphs | Tapes = Graphs(self._step) if gpu else Tapes(self._step)
-        a_step = len(jobs) * params.batch_size * self.examples.x[0].numel()
+        a_step = len(jobs) * params.batch_size * (self.examples.x.numel() // len(self.examples.y))
         self.gathered = max(1, GATHERED // a_step)
         """Steps whose inputs are laid out at a time."""
-        self.epoch = 0
-        self.active = list(range(len(self.jobs)))
-        """Positions of the jobs that still train, the same order as the rows of `networks`."""
+        self._set_steps()
 
     def _set_validation(self) -> None:
         """Lay out the validation genes of all jobs, padded to the longest: shape=(jobs, genes)."""
@@ -376,15 +394,36 @@ class _Group:
             mask[i, : len(one)] = True
         self.valid = torch.from_numpy(padded).to(self.device)
         self.valid_mask = torch.from_numpy(mask).to(self.device)
-        self._valid_inputs: list[Tensor] = []
+        self.valid_y = self.examples.labels(self.valid)
+        self._valid_inputs: Tensor | None = None
+
+    def _set_steps(self) -> None:
+        """Lay out an epoch of the active jobs: all that is the same in each."""
+        sizes, steps = self.sizes[self.active], self.steps[self.active]
+        places = np.arange(steps.max() * self.params.batch_size) < sizes[:, None]
+        filled = torch.from_numpy(_by_step(places.astype(np.float32), self.params.batch_size))
+        self.filled = filled.to(self.device)
+        """1 where a batch has an example, shape=(steps, jobs, batch)."""
+        self.weight = self.filled / self.filled.sum(-1, keepdim=True).clamp(min=1)
+        """Of each example in its job's mean loss."""
+        taking_part = (steps[:, None] > np.arange(steps.max())).sum(0)
+        self.stretches: list[tuple[slice, int, bool]] = []
+        """Steps, how many jobs take part in each of them, and whether recording one pays."""
+        start = 0
+        for n, count in zip(*np.unique(-taking_part, return_counts=True), strict=True):
+            often = self.networks.batched and count >= OFTEN
+            for first in range(start, start + count, self.gathered):
+                last = min(first + self.gathered, start + count)
+                self.stretches.append((slice(first, last), -int(n), often))
+            start += count
 
     def _inputs(self, rows: Tensor) -> Tensor:
         """Return standardized features of examples, rows of shape=(..., jobs, genes)."""
         n = rows.shape[-2]
-        x = self.examples.features(rows)  # (..., jobs, genes, bins, marks)
-        if not self.examples.preprocessing.standardize:
-            return x
-        return (x - self.shift[:n, None, None]) / self.scale[:n, None, None]
+        x = self.examples.features(rows)  # (..., jobs, genes, bins, marks), a copy
+        if self.examples.preprocessing.standardize:
+            x.sub_(self.shift[:n, None, None]).div_(self.scale[:n, None, None])
+        return x
 
     def genes_left(self) -> int:
         """Return how many genes the active jobs would still see without an early stop."""
@@ -421,30 +460,32 @@ class _Group:
 
     def _train(self) -> list[float]:
         """Take every step of an epoch; return each active job's mean loss."""
-        sizes, steps = self.sizes[self.active], self.steps[self.active]
         order = [self.batch_order[j].permutation(self.train_rows[j]) for j in self.active]
-        index, present = _batches(order, self.params.batch_size)
-        rates = learning_rates(self.params, self.epoch, steps)
+        rates = learning_rates(self.params, self.epoch, self.steps[self.active])
         # all that the epoch needs goes to the device at once; nothing comes back before its end
-        rows = torch.from_numpy(index).to(self.device)
-        filled = torch.from_numpy(present).to(self.device)
-        weight = filled / filled.sum(-1, keepdim=True).clamp(min=1)
+        rows = torch.from_numpy(self._batches(order)).to(self.device)
         rate = torch.from_numpy(rates.T.copy()).to(self.device, self.optimizer.rate_type)
-        y = self.examples.y[rows]
+        y = self.examples.labels(rows)
         margins = torch.zeros_like(y)
-        taking_part = (steps[:, None] > np.arange(len(rows))).sum(0)
-        often = self.networks.batched & (np.bincount(taking_part)[taking_part] >= OFTEN)
-        for start in range(0, len(rows), self.gathered):
-            part = slice(start, start + self.gathered)
-            inputs = self._inputs(rows[part]), y[part], weight[part], rate[part], margins[part]
-            each = zip(*(tensor.unbind() for tensor in inputs), strict=True)
-            for step, (*given, result) in enumerate(each, start):
-                n = int(taking_part[step])  # the jobs that have a batch left
-                if n < len(result):
-                    *given, result = (tensor[:n] for tensor in (*given, result))
-                result.copy_((self.recorded.step if often[step] else self._step)(*given))
-        loss = binary_cross_entropy_with_logits(margins, y, reduction="none")
-        return ((loss * filled).sum((0, 2)).cpu().numpy() / sizes).tolist()
+        for steps, n, often in self.stretches:
+            part = steps, slice(n)
+            given = self._inputs(rows[part]), y[part], self.weight[part], rate[part]
+            each = zip(*(tensor.unbind() for tensor in given), strict=True)
+            done = self.recorded.steps(each) if often else [self._step(*one) for one in each]
+            margins[part] = torch.stack(done)
+        losses = binary_cross_entropy_with_logits(margins, y, self.filled, reduction="none")
+        return (losses.sum((0, 2)).cpu().numpy() / self.sizes[self.active]).tolist()
+
+    def _batches(self, order: Sequence[np.ndarray]) -> np.ndarray:
+        """Cut each job's examples, in the order of an epoch, into batches.
+
+        Returns the examples, int64, shape=(steps, jobs, batch).
+        """
+        steps, jobs, batch = self.filled.shape
+        index = np.zeros((jobs, steps * batch), np.int64)
+        for i, rows in enumerate(order):
+            index[i, : len(rows)] = rows
+        return _by_step(index, batch)
 
     def _step(self, x: Tensor, y: Tensor, w: Tensor, rates: Tensor) -> Tensor:
         """Take one step of the first jobs; return their log-odds of high, shape=(jobs, batch).
@@ -456,15 +497,15 @@ class _Group:
         return margins
 
     def _validate(self) -> list[float]:
-        small = self.params.reduce is not None  # what is computed once can be kept
-        at_once = SCORING_BATCH if small or self.device.type == "cuda" else SCORING_BATCH_CPU
-        rows = self.valid.split(at_once, 1)
-        if small and not self._valid_inputs:
-            self._valid_inputs = [self._inputs(part) for part in rows]
-        inputs = self._valid_inputs if small else map(self._inputs, rows)
-        parts = [self.networks.score(x) for x in inputs]
-        y = self.examples.y[self.valid]
-        return auroc_batched(y, torch.cat(parts, 1), self.valid_mask).tolist()
+        if self.params.reduce:  # so small that what is computed once can be kept
+            if self._valid_inputs is None:
+                self._valid_inputs = self._inputs(self.valid)
+            scores = self.networks.score(self._valid_inputs)
+        else:
+            at_once = SCORING_BATCH if self.device.type == "cuda" else SCORING_BATCH_CPU
+            rows = self.valid.split(at_once, 1)
+            scores = torch.cat([self.networks.score(self._inputs(part)) for part in rows], 1)
+        return auroc_batched(self.valid_y, scores, self.valid_mask).tolist()
 
     def _keep(self, going: list[int]) -> None:
         if len(going) == len(self.active):
@@ -473,10 +514,12 @@ class _Group:
         kept = torch.tensor(going, device=self.device, dtype=torch.int64)
         self.shift, self.scale = self.shift[kept], self.scale[kept]
         self.valid, self.valid_mask = self.valid[kept], self.valid_mask[kept]
-        self._valid_inputs = []
+        self.valid_y, self._valid_inputs = self.valid_y[kept], None
         self.networks.keep(kept)
         self.optimizer.keep(kept, self.steps[self.active])
         self.recorded.forget()
+        if self.active:
+            self._set_steps()
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return all that `restore` needs to go on from here: tensors, and what JSON can hold."""
@@ -525,23 +568,9 @@ def _set_random_state(device: torch.device, state: Tensor) -> None:
     (torch.cuda.set_rng_state if device.type == "cuda" else torch.set_rng_state)(state)
 
 
-def _batches(order: Sequence[np.ndarray], batch_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Cut each job's examples, in the order of an epoch, into batches.
-
-    Returns the examples, int64, and 1 where one is filled, float32; both
-    shape=(steps, jobs, batch_size).
-    """
-    steps = -(-max(len(rows) for rows in order) // batch_size)
-    index = np.zeros((len(order), steps * batch_size), np.int64)
-    present = np.zeros(index.shape, np.float32)
-    for i, rows in enumerate(order):
-        index[i, : len(rows)] = rows
-        present[i, : len(rows)] = 1
-
-    def by_step(of_jobs: np.ndarray) -> np.ndarray:
-        return of_jobs.reshape(len(order), steps, batch_size).swapaxes(0, 1).copy()
-
-    return by_step(index), by_step(present)
+def _by_step(of_jobs: np.ndarray, batch_size: int) -> np.ndarray:
+    """Cut rows of jobs into batches: shape=(jobs, places) to (steps, jobs, batch)."""
+    return of_jobs.reshape(len(of_jobs), -1, batch_size).swapaxes(0, 1).copy()
 
 
 def learning_rates(params: ModelParams, epoch: int, steps: np.ndarray) -> np.ndarray:
