@@ -7,8 +7,8 @@ import yaml
 
 from conftest import ROOT
 from deepchrome import params
-from deepchrome.checkpoints import CODE, Checkpoints, data_hash, job_key
-from deepchrome.dataset import CellType
+from deepchrome.checkpoints import CODE, Checkpoints, job_key
+from deepchrome.dataset import CellType, training_hash
 from deepchrome.errors import DeepChromeError
 from deepchrome.stacked import Optimizer, can_batch, initial_weights
 from deepchrome.training import (
@@ -248,7 +248,7 @@ def test_a_damaged_checkpoint_is_not_used(tmp_path, monkeypatch):
 
 
 def test_keys_tell_apart_what_would_train_differently():
-    hashes = {cell: data_hash(CELLS[cell]) for cell in CELLS}
+    hashes = {cell: training_hash(CELLS[cell]) for cell in CELLS}
     assert len(set(hashes.values())) == 3
     job = Job("A", 0)
     key = job_key(job, hashes, LINEAR, "cpu", "float32", "code")
@@ -268,7 +268,7 @@ def test_keys_tell_apart_what_would_train_differently():
     test_only = cell.X.copy()
     test_only[cell.split == "test"] += 1
     changed = CellType("A", cell.gene_id, test_only, cell.y, cell.split)
-    assert data_hash(changed) == hashes["A"], "test genes are no part of training"
+    assert training_hash(changed) == hashes["A"], "test genes are no part of training"
 
 
 def test_a_job_of_several_cell_types_sees_their_genes():

@@ -17,7 +17,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from deepchrome.dataset import CellType
 from deepchrome.files import remove
 from deepchrome.params import ModelParams
 
@@ -39,22 +38,12 @@ def code_hash() -> str:
     return digest.hexdigest()
 
 
-def data_hash(cell: CellType) -> str:
-    """Return a hash of what training sees of a cell type: not its test genes."""
-    digest = hashlib.sha256()
-    for split in ("train", "valid"):
-        part = cell.part(split)
-        for bytes_ in ("\n".join(part.gene_id).encode(), part.X.tobytes(), part.y.tobytes()):
-            digest.update(hashlib.sha256(bytes_).digest())
-    return digest.hexdigest()
-
-
 def job_key(
     job: "Job", data: dict[str, str], params: ModelParams, device: str, precision: str, code: str
 ) -> str:
     """Return a key, 16 hex digits, that is equal only for a job that would end alike.
 
-    data: `data_hash` of each cell type. code: `code_hash()`.
+    data: `dataset.training_hash` of each cell type. code: `code_hash()`.
     """
     content = [
         [job.name, job.seed, job.examples],

@@ -11,7 +11,14 @@ import pandas as pd
 from deepchrome import MARKS, N_BINS, SPLITS, reference
 from deepchrome.combine import Part, parts_of
 from deepchrome.console import console, progress, warn
-from deepchrome.dataset import CellType, combined_hash, content_hash, write_labels, write_signals
+from deepchrome.dataset import (
+    CellType,
+    combined_hash,
+    content_hash,
+    training_hash,
+    write_labels,
+    write_signals,
+)
 from deepchrome.errors import DeepChromeError, listing, nearest
 from deepchrome.files import replacing, write_json
 from deepchrome.params import DataParams, ReadsParams
@@ -67,8 +74,9 @@ def run(
             split = gene_table["split"].loc[table.gene_id].to_numpy(object)
             y = labels["label"].to_numpy(np.int8)
             write_signals(out / "signals" / f"{cell}.parquet", table.gene_id, X)
-            hashed = content_hash(CellType(cell, table.gene_id, X, y, split))
-            return Ingested(labels, audit, hashed)
+            whole = CellType(cell, table.gene_id, X, y, split)
+            training = {"genes": int((split == "train").sum()), "hash": training_hash(whole)}
+            return Ingested(labels, audit, content_hash(whole), training)
 
         done = []
         with progress("write", "cell types", len(jobs)) as advance:
@@ -95,6 +103,9 @@ def run(
                 },
                 "split": rule,
                 **provenance(contents, reads),
+                "training": {
+                    cell: result.training for (cell, _), result in zip(jobs, done, strict=True)
+                },
                 "hash": hashed,
             },
         )
@@ -147,6 +158,7 @@ class Ingested:
     labels: pd.DataFrame
     audit: expression.Audit | None
     hash: str
+    training: dict[str, object]
 
 
 def choose_cells(raw: str, parts: list[Part], cells: str | list[str]) -> list[Part]:

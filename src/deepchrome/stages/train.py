@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from deepchrome import models, plots, trained
-from deepchrome.checkpoints import Checkpoints, code_hash, data_hash, job_key
+from deepchrome.checkpoints import Checkpoints, code_hash, job_key
 from deepchrome.console import TrainingProgress, console, progress
 from deepchrome.dataset import Dataset
 from deepchrome.errors import DeepChromeError
@@ -45,10 +45,7 @@ def run(
     n_parameters = models.n_parameters(network(variant))
     seeds = sorted(set(params.seeds))
     jobs = [Job(cell, seed) for cell in data.cells for seed in seeds]
-    code, sizes, hashes = code_hash(), {}, {}
-    for name in data.cells:
-        cell = data.load(name)
-        sizes[name], hashes[name] = int((cell.split == "train").sum()), data_hash(cell)
+    code, sizes, hashes = code_hash(), data.training_genes, data.training_hashes
     keys = {
         job: job_key(job, hashes, variant, device.type, params.train.precision, code)
         for job in jobs

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from deepchrome import plots, predictions, published_results, trained
-from deepchrome.checkpoints import Checkpoints, code_hash, data_hash, job_key
+from deepchrome.checkpoints import Checkpoints, code_hash, job_key
 from deepchrome.console import TrainingProgress, console, progress
 from deepchrome.dataset import Dataset
 from deepchrome.errors import DeepChromeError, listing, nearest
@@ -64,11 +64,7 @@ def run(
                 f"params.yaml: training_sets.cells: {cell!r} is not in {data.path}"
                 f"{nearest(cell, data.cells)} It has {listing(data.cells)}."
             )
-    sizes, hashes = {}, {}
-    for name in data.cells:
-        cell_type = data.load(name)
-        sizes[name] = int((cell_type.split == "train").sum())
-        hashes[name] = data_hash(cell_type)
+    sizes, hashes = data.training_genes, data.training_hashes
     if chosen.sets == "correlation":
         similar = correlation(data)
         sets = [one for cell in tested for one in by_correlation(cell, similar, chosen)]
