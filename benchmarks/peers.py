@@ -36,6 +36,7 @@ from torch.func import functional_call
 
 from deepchrome import MARKS, N_BINS, trained
 from deepchrome.dataset import CellType, Dataset
+from deepchrome.machine import prepare_processes
 from deepchrome.metrics import auroc
 from deepchrome.params import ModelParams
 from deepchrome.sources import published
@@ -342,6 +343,8 @@ def linear(
 ) -> None:
     """Train `linear` on every cell type: ours whole, theirs for two cell types, scaled."""
     params = variant("linear", epochs)
+    # as the command does, while it imports torch itself: imports are timed on neither side
+    prepare_processes("deepchrome.training")
     with (
         study(data, first(cells)) as folder,
         checked_out(authors, folder / "data/raw/demo", LINEAR) as it,

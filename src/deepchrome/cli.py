@@ -111,9 +111,12 @@ def train(params: ParamsFile = DEFAULT_PARAMS) -> None:
     The best epoch by validation AUROC is kept. Watch it with: tensorboard --logdir runs
     """
     from deepchrome.params import load
+
+    loaded = load(params)
+    _prepare_training(loaded.device)
     from deepchrome.stages import train
 
-    train.run(load(params))
+    train.run(loaded)
 
 
 @app.command(rich_help_panel=STAGES)
@@ -146,9 +149,12 @@ def training_sets(params: ParamsFile = DEFAULT_PARAMS) -> None:
     params.yaml. The model of all cell types is kept for [bold]predict --model pooled[/].
     """
     from deepchrome.params import load
+
+    loaded = load(params)
+    _prepare_training(loaded.device)
     from deepchrome.stages import training_sets
 
-    training_sets.run(load(params))
+    training_sets.run(loaded)
 
 
 @app.command(rich_help_panel=STAGES)
@@ -545,6 +551,15 @@ def main() -> None:
             f"unexpected {type(error).__name__}: {error}; this is a fault of the program. "
             "Run 'deepchrome --debug ...' for the traceback"
         )
+
+
+def _prepare_training(device: str) -> None:
+    """Where processes will train, begin to import what they need, beside this process's imports."""
+    from deepchrome.machine import cores, prepare_processes
+
+    gpu = device == "cuda" or (device == "auto" and Path("/dev/nvidiactl").exists())
+    if cores() > 1 and not gpu:
+        prepare_processes("deepchrome.training")
 
 
 def _fail(message: str) -> None:

@@ -4,16 +4,21 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import forkserver
 from typing import Any, TypeVar
 
 from deepchrome.errors import DeepChromeError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+_CONTEXT = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
 
 
 def cores() -> int:
@@ -36,6 +41,25 @@ def start_worker() -> None:
     threading.Thread(target=end_with_parent, daemon=True).start()
 
 
+def prepare_processes(module: str) -> None:
+    """Start what processes of `in_processes` are forked from, if it does not run yet.
+
+    It imports the module once for all of them, and while the caller goes on. Forking this process
+    itself would be faster still, but a child may inherit a lock that a thread of Arrow or torch
+    holds. Elsewhere than on Linux nothing is forked, and each process imports for itself.
+    """
+    if _CONTEXT.get_start_method() != "forkserver":
+        return
+    _CONTEXT.set_forkserver_preload([module])
+    here = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN) if here else None
+    try:
+        forkserver.ensure_running()  # Ctrl-C is ours to deal with, also while it imports
+    finally:
+        if here:
+            signal.signal(signal.SIGINT, before)
+
+
 def in_processes(
     function: Callable[[Item], Result],
     items: Sequence[Item],
@@ -49,10 +73,9 @@ def in_processes(
     setup: called once in each process. on_report: called here with what the function gives to
     `report`. killed: the message where a process dies. What the function raises is raised at once.
     """
-    # spawn: a forked child may inherit a lock that a thread of Arrow or torch holds
-    context = multiprocessing.get_context("spawn")
-    queue = context.SimpleQueue()
-    pool = ProcessPoolExecutor(workers, context, _start_reporter, (queue, setup))
+    prepare_processes(function.__module__)
+    queue = _CONTEXT.SimpleQueue()
+    pool = ProcessPoolExecutor(workers, _CONTEXT, _start_reporter, (queue, setup))
     try:
         futures = [pool.submit(function, item) for item in items]
         waiting = set(futures)
@@ -87,8 +110,7 @@ def report(*what: object) -> None:
 @contextlib.contextmanager
 def one_beside() -> Iterator[ProcessPoolExecutor]:
     """Give a process for work that goes on beside; what is not done at the end is given up."""
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(1, context, initializer=start_worker)
+    pool = ProcessPoolExecutor(1, _CONTEXT, initializer=start_worker)
     try:
         yield pool
     finally:
