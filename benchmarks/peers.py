@@ -355,7 +355,6 @@ def linear(
         ours: list[float] = []
         theirs: list[float] = []
         for _ in range(rounds):
-            ours.append(timed(partial(train_groups, jobs, Dataset(dataset), params, CPU))[0])
             each = []
             for name in names[:2]:
                 lines = it.run(
@@ -369,6 +368,7 @@ def linear(
                 ends = when(lines, "4")
                 each.append((ends[-1] - when(lines, "Test set")[-1]) / their_epochs)
             theirs.append(sum(each) / len(each) * epochs * len(names))
+            ours.append(timed(partial(train_groups, jobs, Dataset(dataset), params, CPU))[0])
         show(
             f"linear: {len(names)} cell types, {epochs} epochs with validation",
             [

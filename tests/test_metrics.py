@@ -33,7 +33,7 @@ def test_roc_curve_agrees_with_scikit_learn(pair):
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(both_classes, min_size=1, max_size=4))
+@given(st.lists(both_classes, min_size=1, max_size=metrics.FEW + 1))
 def test_batched_auroc_agrees_with_scikit_learn_whatever_the_padding(pairs):
     longest = max(len(label) for label, _ in pairs) + 2
     label, score = torch.zeros(len(pairs), longest), torch.full((len(pairs), longest), 9.0)

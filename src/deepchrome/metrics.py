@@ -8,6 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+FEW = 8
+"""Models ranked at a time on a CPU: memory for all is got from the system again for each step."""
+
 
 def auroc(label: np.ndarray, score: np.ndarray) -> float:
     """Area under the ROC curve: the chance that a high gene scores above a low one, ties half.
@@ -29,6 +32,9 @@ def auroc_batched(label: Tensor, score: Tensor, mask: Tensor) -> Tensor:
     label, score, mask: shape=(models, genes); only genes where mask is true count.
     Returns float64 of shape=(models,); NaN where a class is absent.
     """
+    if score.is_cpu and len(score) > FEW:
+        parts = zip(*(tensor.split(FEW) for tensor in (label, score, mask)), strict=True)
+        return torch.cat([auroc_batched(*part) for part in parts])
     high = (label == 1) & mask
     # As a double a score has bits to spare: the lowest holds its label, so that sorting one sorts
     # the other. It must be finite, and -0 equal to 0; padding sorts last and counts in no class.

@@ -46,7 +46,7 @@ class Networks:
     def gradients(self, x: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the log-odds of high, shape=(jobs, batch), and the gradients of stacked weights.
 
-        x: shape=(jobs, batch, bins, marks), contiguous. y: shape=(jobs, batch). w: likewise, of
+        x: shape=(jobs, batch, bins, marks). y: shape=(jobs, batch). w: likewise, of
         each example in its job's mean cross-entropy, 0 for padding. Jobs beyond the first `len(x)`
         take no part.
         """
