@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from conftest import REAL, make_genes, needs_real, write_cell, write_raw, write_rpkm
-from deepchrome.dataset import Dataset
+from deepchrome.dataset import Dataset, training_hash
 
 
 def test_writes_the_dataset(small):
@@ -26,6 +26,12 @@ def test_writes_the_dataset(small):
         assert loaded.split.tolist() == [gene.split for gene in genes]
         rpkm = np.array([gene.rpkm for gene in genes])
         np.testing.assert_array_equal(loaded.y, rpkm > np.median(rpkm))
+        by_mark = data.load(cell, mark_by_mark=True).X
+        np.testing.assert_array_equal(by_mark, loaded.X)
+        assert loaded.X[0].flags.c_contiguous
+        assert by_mark[0, :, 0].flags.c_contiguous
+        assert data.training_hashes[cell] == training_hash(loaded)
+        assert data.training_genes[cell] == sum(gene.split == "train" for gene in genes)
     signals = pd.read_parquet(data.signals_path("E003"))
     assert list(signals.columns) == [
         "gene_id",

@@ -65,6 +65,15 @@ def test_writes_models_curves_and_events(ready):
     assert len(list(run.iterdir())) == 1
 
 
+def test_a_dataset_of_an_earlier_version_is_refused(ready):
+    path = ready.path / "data/dataset/dataset.json"
+    info = json.loads(path.read_text())
+    del info["training"]
+    path.write_text(json.dumps(info))
+    assert "dvc repro ingest" in ready.refused("train")
+    assert not (ready.path / "models").exists()
+
+
 def test_several_processes_give_the_same_numbers(ready, monkeypatch):
     ready.ok("train")
     together = load_file("models/train/weights.safetensors")
