@@ -10,28 +10,29 @@ from deepchrome.models import Dropout
 
 
 class Largest(torch.autograd.Function):
-    """`h.amax(-2)`, with the same gradient: ties share it.
+    """`h.amax(0)`, with the same gradient: ties share it.
 
     torch's own gradient of amax turns a mask of bool into numbers twice; on a CPU that takes longer
     than the convolution.
     """
 
-    generate_vmap_rule = True
-
     @staticmethod
     def forward(h: Tensor) -> Tensor:
-        return h.amax(-2)
+        return h.amax(0)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
         ctx.save_for_backward(inputs[0], output)
 
     @staticmethod
+    def vmap(info: Any, in_dims: tuple[int], h: Tensor) -> tuple[Tensor, int]:
+        return Largest.apply(h.movedim(in_dims[0], 1)), 0
+
+    @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         h, largest = ctx.saved_tensors
-        below = (h - largest.unsqueeze(-2)).sign_()  # 0 where it is the largest, else -1
-        share = (gradient / (h.shape[-2] + below.sum(-2))).unsqueeze(-2)
-        return torch.addcmul(share, share, below)
+        share = torch.eq(h, largest, out=torch.empty_like(h))  # as numbers, not as bool
+        return share.mul_(gradient / share.sum(0))
 
 
 class Model(nn.Module):
@@ -75,14 +76,15 @@ class Model(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         used = (self.pooled * self.pool - 1) * self.stride + self.width
         windows = x[:, :used].unfold(1, self.width, self.stride)  # a view: ..., marks, width
-        # bin by bin, as they lie in memory, windows are copied ten times as fast; and one product
-        # over copies beats a product for each gene over windows that overlap in memory
-        windows = windows.transpose(2, 3).flatten(2).contiguous()
+        # bin by bin, as they lie in memory, windows are copied ten times as fast; one product over
+        # copies beats a product for each gene over windows that overlap in memory; and where those
+        # that are pooled lie far apart, pooling goes through memory in order
+        windows = windows.transpose(2, 3).unflatten(1, (self.pooled, self.pool)).movedim(2, 0)
+        windows = windows.flatten(3).contiguous()  # (pool, genes, pooled, width * marks)
         weight = self.convolution.weight.unflatten(1, (-1, self.width)).transpose(1, 2).flatten(1)
-        # (genes, windows, width * marks) -> (genes, pooled, pool, filters)
-        h = linear(windows, weight).unflatten(1, (self.pooled, self.pool))
+        h = linear(windows, weight)  # (pool, genes, pooled, filters)
         if self.pooling == "max":  # adding and rectifying keep the order: do both on the maximum
             h = (Largest.apply(h) + self.convolution.bias).relu()
         else:
-            h = (h + self.convolution.bias).relu().mean(2)
+            h = (h + self.convolution.bias).relu().mean(0)
         return self.dense(h.flatten(1))
