@@ -26,8 +26,11 @@ def variant_of(architecture, **changes):
 
 @pytest.fixture
 def replayed(monkeypatch):
-    """Record every step; tell how many jobs took part in those that are run again from a tape."""
-    found = []
+    """Record every step; tell how many jobs took part in those that are run again from a tape.
+
+    By what is recorded: "_step" of a group of jobs, "score" of validation genes.
+    """
+    found = {"_step": [], "score": []}
     steps = Tapes.steps
 
     def counted(self, inputs):
@@ -35,17 +38,18 @@ def replayed(monkeypatch):
         done = steps(self, inputs)
         if all(self._tapes.values()):
             n = len(inputs) - (len(self._tapes) - before)
-            found.extend([len(inputs[0][0])] * n)
+            found[self._run.__name__] += [len(inputs[0][0])] * n
         return done
 
     monkeypatch.setattr(Tapes, "steps", counted)
     monkeypatch.setattr("deepchrome.training.OFTEN", 1)
+    monkeypatch.setattr("deepchrome.training.SCORING_BATCH_CPU", 4)
     return found
 
 
 def plainly(monkeypatch, *arguments):
     with monkeypatch.context() as patch:
-        patch.setattr("deepchrome.training.OFTEN", 10**6)
+        patch.setattr(Tapes, "steps", lambda self, inputs: [self._run(*one) for one in inputs])
         return fit(*arguments)
 
 
@@ -63,10 +67,16 @@ def test_alone(architecture, optimizer, replayed, monkeypatch):
     variant = variant_of(architecture, optimizer=optimizer, weight_decay=0.1)
     given = [Job("A", 0)], CELLS, variant, CPU
     plain = plainly(monkeypatch, *given)
-    assert not replayed
+    assert replayed == {"_step": [], "score": []}
     assert_same(fit(*given), plain)
-    # an LSTM keeps for its gradient what it does not keep without one, and vmap has no rule for it
-    assert replayed == ([] if architecture == "attentive" else [1] * (2 * 4 - 1))
+    if architecture == "attentive":
+        # an LSTM keeps for its gradient what it does not keep without one, and vmap has no rule
+        assert replayed == {"_step": [], "score": []}
+        return
+    assert replayed["_step"] == [1] * (2 * 4 - 1)
+    valid = (CELLS["A"].split == "valid").sum()
+    full = 0 if variant.reduce else -(-valid // 4) - 1  # batches, but for the last one
+    assert replayed["score"] == [1] * max(2 * full - 1, 0)
 
 
 @pytest.mark.parametrize("architecture", ["linear", "fully_connected", "deepchrome"])
@@ -76,7 +86,8 @@ def test_several_of_different_size_and_stop(architecture, replayed, monkeypatch)
     plain = plainly(monkeypatch, *given)
     assert len({len(one.history) for one in plain}) > 1, "no early stop to test"
     assert_same(fit(*given), plain)
-    assert len(set(replayed)) >= 2, "cell types of different size: as many recordings"
+    assert len(set(replayed["_step"])) >= 2, "cell types of different size: as many recordings"
+    assert len(set(replayed["score"])) >= (0 if variant.reduce else 2), "also after a stop"
 
 
 def taken(tapes, x):

@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import Any
 
 import torch
@@ -76,10 +77,11 @@ class Tapes:
 
     def steps(self, inputs: Iterable[tuple[Tensor, ...]]) -> list[Tensor]:
         """Take a step with each of these inputs, of the same shapes; return their results."""
-        first, *rest = inputs
+        rest = iter(inputs)
+        first = next(rest)
         layout = tuple((tensor.size(), tensor.stride()) for tensor in first)
         if layout in self._tapes:
-            done, rest = [], [first, *rest]
+            done, rest = [], chain([first], rest)
         else:
             with _Recorder(first) as recorder:
                 done = [self._run(*first)]
@@ -134,7 +136,7 @@ class _Recorder(TorchDispatchMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         result = func(*args, **(kwargs or {}))
-        known = [t for t in _tensors([args, kwargs]) if id(t) in self._nodes]
+        known = [t for t in _tensors([args, kwargs]) if self._changes(t)]
         if func is torch.ops.aten._local_scalar_dense.default:
             self.whole = False
         view = func.is_view or func is torch.ops.aten._unsafe_view.default
@@ -167,6 +169,10 @@ class _Recorder(TorchDispatchMode):
         self._seen.append(tensor)
         self._nodes[id(tensor)] = node
         self._places[_place(tensor)] = node
+
+    def _changes(self, tensor: Tensor) -> bool:
+        """Whether a tensor is given to the function, or made by it: another each time."""
+        return id(tensor) in self._nodes and not any(tensor is one for one in self.held)
 
     def _node(self, argument: Any) -> Any:
         """Return what stands for an argument in the graph."""

@@ -56,11 +56,11 @@ class Networks:
             return self._gradients(rows, x, y, w, self._all)
         # one by one; for a single job plain operators are faster than batched ones
         parts = [self._gradients(self._row(k), x[k], y[k], w[k], self._one) for k in range(len(x))]
+        if len(parts) == 1:
+            margins, gradients = parts[0]
+            return margins[None], {name: gradient[None] for name, gradient in gradients.items()}
         return torch.stack([margins for margins, _ in parts]), {
-            name: parts[0][1][name][None]
-            if len(parts) == 1
-            else torch.stack([gradients[name] for _, gradients in parts])
-            for name in self.weights
+            name: torch.stack([gradients[name] for _, gradients in parts]) for name in self.weights
         }
 
     def _gradients(

@@ -378,6 +378,7 @@ class _Group:
         ]
         gpu = device.type == "cuda"
         self.recorded: Graphs | Tapes = Graphs(self._step) if gpu else Tapes(self._step)
+        self.recorded_scores = Tapes(self.networks.score)
         a_step = len(jobs) * params.batch_size * (self.examples.x.numel() // len(self.examples.y))
         self.gathered = max(1, GATHERED // a_step)
         """Steps whose inputs are laid out at a time."""
@@ -502,9 +503,15 @@ class _Group:
                 self._valid_inputs = self._inputs(self.valid)
             scores = self.networks.score(self._valid_inputs)
         else:
-            at_once = SCORING_BATCH if self.device.type == "cuda" else SCORING_BATCH_CPU
-            rows = self.valid.split(at_once, 1)
-            scores = torch.cat([self.networks.score(self._inputs(part)) for part in rows], 1)
+            gpu = self.device.type == "cuda"
+            *full, last = self.valid.split(SCORING_BATCH if gpu else SCORING_BATCH_CPU, 1)
+            inputs = (self._inputs(part) for part in full)
+            if gpu or not (full and self.networks.batched):
+                parts = [self.networks.score(x) for x in inputs]
+            else:
+                parts = self.recorded_scores.steps((x,) for x in inputs)
+            parts.append(self.networks.score(self._inputs(last)))
+            scores = torch.cat(parts, 1)
         return auroc_batched(self.valid_y, scores, self.valid_mask).tolist()
 
     def _keep(self, going: list[int]) -> None:
@@ -518,6 +525,7 @@ class _Group:
         self.networks.keep(kept)
         self.optimizer.keep(kept, self.steps[self.active])
         self.recorded.forget()
+        self.recorded_scores.forget()
         if self.active:
             self._set_steps()
 
