@@ -1,4 +1,4 @@
-"""Training steps recorded once and run again, without what it takes to come to their operators."""
+"""Steps recorded once and run again, without what it takes to come to their operators."""
 
 import operator
 from collections.abc import Callable, Iterable
@@ -60,11 +60,11 @@ class Graphs:
 
 
 class Tapes:
-    """On a CPU: steps recorded as flat lists of operators, forward, backward and update.
+    """On a CPU: steps recorded as flat lists of operators: of training, or of scoring alone.
 
-    Small operators take less time than autograd and vmap take to come to them. A tape holds the
-    tensors that the step found in place, such as weights, and changes them where the step did, so
-    there is one for each layout of the inputs, and all are forgotten when jobs stop.
+    Small operators take less time than autograd, vmap and modules take to come to them. A tape
+    holds the tensors that the step found in place, such as weights, and changes them where the step
+    did, so there is one for each layout of the inputs, and all are forgotten when jobs stop.
     """
 
     def __init__(self, step: Callable[..., Tensor]):

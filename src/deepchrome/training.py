@@ -510,7 +510,7 @@ class _Group:
                 parts = [self.networks.score(x) for x in inputs]
             else:
                 parts = self.recorded_scores.steps((x,) for x in inputs)
-            parts.append(self.networks.score(self._inputs(last)))
+            parts.append(self.networks.score(self._inputs(last)))  # fewer genes, as a rule
             scores = torch.cat(parts, 1)
         return auroc_batched(self.valid_y, scores, self.valid_mask).tolist()
 
