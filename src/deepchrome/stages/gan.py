@@ -117,6 +117,7 @@ def run(
             warn(verdict)
         (plots_out / "verdict.txt").write_text(verdict + "\n", encoding="utf-8")
         write_json(metrics_out, summary)
+        write_json(out / "model.json", info | {"metrics": summary})
         log.finish(sorted(plots_out.glob("*.png")))
     console.print(verdict)
 
@@ -167,13 +168,20 @@ def content_key(params: GanParams, data: Dataset, models: str | None) -> str:
 
 
 def kept(key: str, output: str, metrics: str, plots_folder: str) -> bool:
-    """Tell whether the outputs are there and were made with the same key."""
+    """Tell whether the outputs are there and were made with the same key.
+
+    Metrics are in Git and may be another generator's, which another machine trained.
+    """
     try:
-        info = json.loads((Path(output) / "model.json").read_text(encoding="utf-8"))
+        info, measured = (
+            json.loads(path.read_text(encoding="utf-8"))
+            for path in (Path(output) / "model.json", Path(metrics))
+        )
     except (OSError, json.JSONDecodeError):
         return False
-    there = (Path(metrics), Path(output) / "weights.safetensors", Path(plots_folder, "verdict.txt"))
-    return info.get("key") == key and all(path.is_file() for path in there)
+    there = (Path(output) / "weights.safetensors", Path(plots_folder, "verdict.txt"))
+    same = info.get("key") == key and info.get("metrics") == measured
+    return same and all(path.is_file() for path in there)
 
 
 def train(
