@@ -78,7 +78,9 @@ class Tapes:
     def steps(self, inputs: Iterable[tuple[Tensor, ...]]) -> list[Tensor]:
         """Take a step with each of these inputs, of the same shapes; return their results."""
         rest = iter(inputs)
-        first = next(rest)
+        first = next(rest, None)
+        if first is None:
+            return []
         layout = tuple((tensor.size(), tensor.stride()) for tensor in first)
         if layout in self._tapes:
             done, rest = [], chain([first], rest)

@@ -503,15 +503,12 @@ class _Group:
                 self._valid_inputs = self._inputs(self.valid)
             scores = self.networks.score(self._valid_inputs)
         else:
-            gpu = self.device.type == "cuda"
+            gpu, score = self.device.type == "cuda", self.networks.score
             *full, last = self.valid.split(SCORING_BATCH if gpu else SCORING_BATCH_CPU, 1)
-            inputs = (self._inputs(part) for part in full)
-            if gpu or not (full and self.networks.batched):
-                parts = [self.networks.score(x) for x in inputs]
-            else:
-                parts = self.recorded_scores.steps((x,) for x in inputs)
-            parts.append(self.networks.score(self._inputs(last)))  # fewer genes, as a rule
-            scores = torch.cat(parts, 1)
+            each = ((self._inputs(part),) for part in full)
+            pays = self.networks.batched and not gpu
+            parts = self.recorded_scores.steps(each) if pays else [score(*one) for one in each]
+            scores = torch.cat([*parts, score(self._inputs(last))], 1)  # the last: fewer genes
         return auroc_batched(self.valid_y, scores, self.valid_mask).tolist()
 
     def _keep(self, going: list[int]) -> None:
