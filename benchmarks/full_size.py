@@ -16,9 +16,10 @@ import numpy as np
 import torch
 import yaml
 
-from deepchrome import params, reference
-from deepchrome.dataset import Dataset
-from deepchrome.machine import cores
+from deepchrome import params
+from deepchrome.data import reference
+from deepchrome.data.dataset import Dataset
+from deepchrome.training.executor import cores
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[1]

@@ -18,10 +18,10 @@ from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
 from deepchrome import MARKS, N_BINS, params
-from deepchrome.dataset import Dataset
+from deepchrome.data.dataset import Dataset
 from deepchrome.models import margin
-from deepchrome.stacked import network
-from deepchrome.training import Job, choose_device, train_groups
+from deepchrome.training.ensemble import network
+from deepchrome.training.fit import Job, choose_device, train_groups
 from full_size import GENES, first, machine, study, timed, variant
 
 console = Console(width=140)

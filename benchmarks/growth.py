@@ -20,8 +20,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from deepchrome.dataset import Dataset
-from deepchrome.training import Job, train_groups
+from deepchrome.data.dataset import Dataset
+from deepchrome.training.fit import Job, train_groups
 from full_size import GENES, first, machine, study, variant
 from scale import exponent, peaks
 

@@ -19,13 +19,14 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from deepchrome import params, reference
-from deepchrome.dataset import CellType
-from deepchrome.metrics import GeneBootstrap, auroc
-from deepchrome.plots import figure, lineage
-from deepchrome.sources import published
-from deepchrome.sources.expression import FILE_NAME, numeric_labels, read_rpkm, text_labels
-from deepchrome.training import Job, train_groups
+from deepchrome import params
+from deepchrome.data import reference
+from deepchrome.data.dataset import CellType
+from deepchrome.data.sources import published
+from deepchrome.data.sources.expression import FILE_NAME, numeric_labels, read_rpkm, text_labels
+from deepchrome.evaluation.metrics import GeneBootstrap, auroc
+from deepchrome.figures.plots import figure, lineage
+from deepchrome.training.fit import Job, train_groups
 from tune import score
 
 console = Console(width=120)

@@ -34,14 +34,15 @@ from rich.console import Console
 from rich.table import Table
 from torch.func import functional_call
 
-from deepchrome import MARKS, N_BINS, trained
-from deepchrome.dataset import CellType, Dataset
-from deepchrome.machine import prepare_processes
-from deepchrome.metrics import auroc
+from deepchrome import MARKS, N_BINS
+from deepchrome.data.dataset import CellType, Dataset
+from deepchrome.data.sources import published
+from deepchrome.evaluation.metrics import auroc
 from deepchrome.params import ModelParams
-from deepchrome.sources import published
-from deepchrome.stacked import network
-from deepchrome.training import SCORING_BATCH_CPU, Job, Trained, fit, train_groups
+from deepchrome.training import store as trained
+from deepchrome.training.ensemble import network
+from deepchrome.training.executor import prepare_processes
+from deepchrome.training.fit import SCORING_BATCH_CPU, Job, Trained, fit, train_groups
 from full_size import first, machine, spread, study, timed, variant
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__.split("\n")[0])
@@ -344,7 +345,7 @@ def linear(
     """Train `linear` on every cell type: ours whole, theirs for two cell types, scaled."""
     params = variant("linear", epochs)
     # as the command does, while it imports torch itself: imports are timed on neither side
-    prepare_processes("deepchrome.training")
+    prepare_processes("deepchrome.training.fit")
     with (
         study(data, first(cells)) as folder,
         checked_out(authors, folder / "data/raw/demo", LINEAR) as it,

@@ -32,12 +32,12 @@ from rich.console import Console
 from rich.table import Table
 
 from deepchrome import BIN_WIDTH, N_BINS
-from deepchrome.machine import cores
+from deepchrome.data.reference import chromosomes
+from deepchrome.data.sources.genes import read_genes
+from deepchrome.data.sources.reads import count
+from deepchrome.data.sources.windows import Windows
 from deepchrome.params import ReadsParams
-from deepchrome.reference import chromosomes
-from deepchrome.sources.genes import read_genes
-from deepchrome.sources.reads import count
-from deepchrome.sources.windows import Windows
+from deepchrome.training.executor import cores
 
 SIZES = chromosomes()["hg19"].to_dict()
 LENGTH = 36

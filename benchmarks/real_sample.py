@@ -21,12 +21,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from deepchrome import MARKS, params, trained
-from deepchrome.dataset import CellType, Dataset
-from deepchrome.metrics import GeneBootstrap, auroc
-from deepchrome.sources import published
+from deepchrome import MARKS, params
+from deepchrome.data.dataset import CellType, Dataset
+from deepchrome.data.sources import published
+from deepchrome.evaluation.metrics import GeneBootstrap, auroc
 from deepchrome.stages import ingest
-from deepchrome.training import Job, train_groups
+from deepchrome.training import store as trained
+from deepchrome.training.fit import Job, train_groups
 
 CELLS = ["E003", "E123"]
 SEEDS = range(5)

@@ -22,7 +22,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from deepchrome import reference
+from deepchrome.data import reference
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = ("simulate", "ingest", "validate")

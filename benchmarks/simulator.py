@@ -24,14 +24,16 @@ from rich.table import Table
 from scipy import stats
 from torch.func import functional_call
 
-from deepchrome import MARKS, N_BINS, SPLITS, calibration, params, reference, simulator
-from deepchrome.dataset import CellType
-from deepchrome.metrics import auroc
+from deepchrome import MARKS, N_BINS, SPLITS, params
+from deepchrome.data import reference
+from deepchrome.data.dataset import CellType
+from deepchrome.data.sources.expression import FILE_NAME, read_rpkm
+from deepchrome.evaluation.metrics import auroc
 from deepchrome.models import margin
-from deepchrome.preprocessing import Preprocessing
-from deepchrome.sources.expression import FILE_NAME, read_rpkm
-from deepchrome.stacked import network
-from deepchrome.training import Job, Trained, fit
+from deepchrome.models.preprocessing import Preprocessing
+from deepchrome.simulation import calibration, simulator
+from deepchrome.training.ensemble import network
+from deepchrome.training.fit import Job, Trained, fit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from deepchrome import params
-from deepchrome.dataset import Dataset
-from deepchrome.training import Job, fit
+from deepchrome.data.dataset import Dataset
+from deepchrome.training.fit import Job, fit
 
 
 def main(

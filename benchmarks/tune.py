@@ -19,12 +19,12 @@ from rich.console import Console
 from rich.table import Table
 
 from deepchrome import params
-from deepchrome.dataset import CellType, Dataset
-from deepchrome.metrics import auroc
+from deepchrome.data.dataset import CellType, Dataset
+from deepchrome.evaluation.metrics import auroc
 from deepchrome.models import margin
-from deepchrome.preprocessing import Preprocessing
-from deepchrome.stacked import network
-from deepchrome.training import Job, Trained, train_groups
+from deepchrome.models.preprocessing import Preprocessing
+from deepchrome.training.ensemble import network
+from deepchrome.training.fit import Job, Trained, train_groups
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ import numpy as np
 from rich.table import Table
 
 from deepchrome.console import console, progress
-from deepchrome.metrics import GeneBootstrap, auroc
-from deepchrome.statistics import over_cells, over_cells_and_genes, two_level_bootstrap
+from deepchrome.evaluation.metrics import GeneBootstrap, auroc
+from deepchrome.evaluation.statistics import over_cells, over_cells_and_genes, two_level_bootstrap
 
 GENES, RESAMPLES = 300, 300
 NOISE = {  # of a gene in all cell types, of a cell type (log), of a gene in one cell type

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from deepchrome import MARKS
-from deepchrome.sources.expression import text_labels
+from deepchrome.data.sources.expression import text_labels
 
 Fault = Callable[[Path], None]
 

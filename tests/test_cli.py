@@ -58,7 +58,7 @@ def test_calibrate_without_expression(small):
 
 
 def test_fetch_says_what_was_done(project, monkeypatch):
-    from deepchrome.sources import roadmap
+    from deepchrome.data.sources import roadmap
 
     asked = {}
 

@@ -9,7 +9,7 @@ import pandas as pd
 import yaml
 
 from conftest import ROOT
-from deepchrome.dataset import Dataset
+from deepchrome.data.dataset import Dataset
 
 
 def commands() -> list[list[str]]:

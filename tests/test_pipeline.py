@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from conftest import write_raw
-from deepchrome.trained import Models
+from deepchrome.training.store import Models
 
 
 def test_repro_makes_everything_and_then_nothing(clone):

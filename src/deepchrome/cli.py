@@ -204,7 +204,7 @@ def explain(
 
     deepchrome explain --gene ENSG00000075624 --cell E003
     """
-    from deepchrome import explain
+    from deepchrome.tools import explain
 
     explain.run(gene, cell, models, output, device)
 
@@ -291,7 +291,7 @@ def predict(
     deepchrome predict --input data/raw/demo/E003/classification/test.csv --model E003 --output
     scores.csv
     """
-    from deepchrome import predict
+    from deepchrome.tools import predict
 
     models = models or Path("models", "training_sets" if model == "pooled" else "train")
     predict.run(input, model, output, models, genes, h3k4me3_doubled, device)
@@ -320,7 +320,7 @@ def audit_labels(
 
     deepchrome audit-labels --raw data/raw/roadmap
     """
-    from deepchrome import audit
+    from deepchrome.data import audit
 
     audit.run(raw, json_output)
 
@@ -339,7 +339,7 @@ def combine(
 
     deepchrome combine data/raw/roadmap data/raw/mine --output data/raw/both
     """
-    from deepchrome import combine
+    from deepchrome.data.sources import combined as combine
 
     combine.run(raw, output)
 
@@ -364,7 +364,7 @@ def simulate_reads(
     To try [bold]ingest[/] on reads (docs/own_data.md): the reads lie so that they give exactly the
     counts that the simulator drew, for genes whose windows do not overlap.
     """
-    from deepchrome import simulate_reads
+    from deepchrome.simulation import reads as simulate_reads
 
     simulate_reads.run(output, cells, genes, seed)
 
@@ -402,7 +402,7 @@ def roadmap(
     A broken download goes on where it stopped. Run the pipeline on it with:
     dvc exp run -S data.raw=data/raw/roadmap
     """
-    from deepchrome.sources import roadmap
+    from deepchrome.data.sources import roadmap
 
     found = roadmap.fetch(
         output,
@@ -449,7 +449,7 @@ def roadmap_reads(
     deepchrome fetch roadmap-reads --cells E003 --marks H3K4me3
 
     """
-    from deepchrome.sources import roadmap
+    from deepchrome.data.sources import roadmap
 
     found = roadmap.fetch_reads(
         [cell.strip() for cell in cells.split(",")],
@@ -482,8 +482,8 @@ def calibrate(
 
     deepchrome calibrate --raw data/raw/roadmap --output simulator.json
     """
-    from deepchrome import calibration
-    from deepchrome.sources.expression import FILE_NAME
+    from deepchrome.data.sources.expression import FILE_NAME
+    from deepchrome.simulation import calibration
 
     table = expression or raw / FILE_NAME
     if not table.is_file():
@@ -521,7 +521,7 @@ def compare(
 
     deepchrome compare workspace linear
     """
-    from deepchrome import compare
+    from deepchrome.evaluation import comparison as compare
     from deepchrome.params import load
 
     compare.run(experiments or [], everything, between, load(params).compare, output)
@@ -530,7 +530,7 @@ def compare(
 @app.command(rich_help_panel=TOOLS)
 def summary() -> None:
     """Print the AUROC table of the last run and what to open."""
-    from deepchrome import summary
+    from deepchrome.tools import summary
 
     summary.run()
 
@@ -555,11 +555,11 @@ def main() -> None:
 
 def _prepare_training(device: str) -> None:
     """Where processes will train, begin to import what they need, beside this process's imports."""
-    from deepchrome.machine import cores, prepare_processes
+    from deepchrome.training.executor import cores, prepare_processes
 
     gpu = device == "cuda" or (device == "auto" and Path("/dev/nvidiactl").exists())
     if cores() > 1 and not gpu:
-        prepare_processes("deepchrome.training")
+        prepare_processes("deepchrome.training.fit")
 
 
 def _fail(message: str) -> None:

@@ -19,7 +19,7 @@ from rich.progress import (
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from deepchrome.training import Epoch, Job
+    from deepchrome.training.fit import Epoch, Job
 
 console = Console(highlight=False, soft_wrap=True)
 

@@ -31,8 +31,9 @@ class Dropout(nn.Dropout):
 
 
 def architectures() -> list[str]:
-    """Return the names of all architectures: the files of this package."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    """Return the names of all architectures: the files of this package, but `preprocessing`."""
+    names = {module.name for module in pkgutil.iter_modules(__path__)}
+    return sorted(names - {"preprocessing"})
 
 
 def build(architecture: str, bins: int, marks: int, options: dict[str, Any]) -> nn.Module:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from deepchrome import compare, experiments, plots
-from deepchrome.compare import Comparison, duration, p_value
-from deepchrome.experiments import Experiment, check_same_data
+from deepchrome.evaluation import comparison as compare
+from deepchrome.evaluation import experiments
+from deepchrome.evaluation.comparison import Comparison, duration, p_value
+from deepchrome.evaluation.experiments import Experiment, check_same_data
+from deepchrome.figures import plots
 from deepchrome.params import CompareParams
 from deepchrome.report.page import (
     Figure,

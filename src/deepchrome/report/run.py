@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from deepchrome.dataset import Dataset
+from deepchrome.data.dataset import Dataset
 from deepchrome.errors import DeepChromeError
 from deepchrome.report.page import Figure, picture
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from deepchrome import published_results, reference
-from deepchrome.experiments import ROUNDING
-from deepchrome.plots import describe
+from deepchrome.data import reference
+from deepchrome.evaluation import published_results
+from deepchrome.evaluation.experiments import ROUNDING
+from deepchrome.figures.plots import describe
 from deepchrome.report.page import (
     Figure,
     Page,

@@ -5,15 +5,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from deepchrome import independence, plots, predictions, published_results
 from deepchrome.console import console, progress
-from deepchrome.dataset import Dataset
+from deepchrome.data.dataset import Dataset
+from deepchrome.evaluation import independence, predictions, published_results
+from deepchrome.evaluation.independence import ABSENT, Estimate, Findings, Scores, Verdict
+from deepchrome.evaluation.metrics import auroc
+from deepchrome.figures import plots
 from deepchrome.files import replacing, write_json
-from deepchrome.independence import ABSENT, Estimate, Findings, Scores, Verdict
-from deepchrome.metrics import auroc
 from deepchrome.params import CrossCellParams
-from deepchrome.trained import Models, check_same_data
-from deepchrome.training import choose_device
+from deepchrome.training.fit import choose_device
+from deepchrome.training.store import Models, check_same_data
 
 
 def run(

@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from deepchrome import plots, predictions, published_results
 from deepchrome.console import console, progress
-from deepchrome.dataset import Dataset
-from deepchrome.files import replacing, write_json
-from deepchrome.metrics import (
+from deepchrome.data.dataset import Dataset
+from deepchrome.data.splits import overlapping_training
+from deepchrome.evaluation import predictions, published_results
+from deepchrome.evaluation.metrics import (
     GeneBootstrap,
     accuracy,
     auprc,
@@ -17,10 +17,11 @@ from deepchrome.metrics import (
     precision_recall_curve,
     roc_curve,
 )
-from deepchrome.splits import overlapping_training
-from deepchrome.tables import show
-from deepchrome.trained import Models, check_same_data
-from deepchrome.training import choose_device
+from deepchrome.figures import plots
+from deepchrome.files import replacing, write_json
+from deepchrome.report.terminal import show
+from deepchrome.training.fit import choose_device
+from deepchrome.training.store import Models, check_same_data
 
 GRID = np.linspace(0, 1, 101)
 """Where mean curves are computed."""

@@ -11,21 +11,24 @@ import pandas as pd
 import torch
 from torch.func import functional_call
 
-from deepchrome import MARKS, plots
+from deepchrome import MARKS
 from deepchrome.console import console, progress, warn
-from deepchrome.dataset import CellType, Dataset
+from deepchrome.data.dataset import CellType, Dataset
 from deepchrome.errors import DeepChromeError, nearest
+from deepchrome.figures import generated as gan_figures
+from deepchrome.figures import plots
 from deepchrome.files import replacing, write_json
-from deepchrome.machine import cores, one_beside
+from deepchrome.interpretation import generator as gan
+from deepchrome.interpretation import quality
+from deepchrome.interpretation.generator import Examples, Generator, Guide, Step, Trainer
+from deepchrome.interpretation.quality import Rivals, Set
 from deepchrome.models import margin
 from deepchrome.params import GanParams
 from deepchrome.stages.train import check_validated
-from deepchrome.tensorboard import GanLog
-from deepchrome.trained import NETWORK, Models, check_same_data
-from deepchrome.training import choose_device
-from deepchrome.visualization import gan, gan_figures, quality
-from deepchrome.visualization.gan import Examples, Generator, Guide, Step, Trainer
-from deepchrome.visualization.quality import Rivals, Set
+from deepchrome.training.executor import cores, one_beside
+from deepchrome.training.fit import choose_device
+from deepchrome.training.store import NETWORK, Models, check_same_data
+from deepchrome.training.tensorboard import GanLog
 
 LEAST_DIVERSITY = 0.5
 """Of generated examples over real ones; below it the generator has collapsed."""
@@ -40,6 +43,14 @@ CURVE_EVERY = 10
 """Steps averaged to one row of the training curve."""
 
 WALK_GENES, WALK_FRAMES, FILM_FRAMES = 4, 7, 19
+
+CODE = (
+    "interpretation/generator.py",
+    "figures/generated.py",
+    "interpretation/quality.py",
+    "stages/gan.py",
+)
+"""What its outputs depend on, beside data and parameters."""
 
 Row = dict[str, Any]
 
@@ -159,8 +170,8 @@ def content_key(params: GanParams, data: Dataset, models: str | None) -> str:
     """Return a hash of all that decides the outputs: data, settings, code and the guide."""
     digest = hashlib.sha256(torch.__version__.encode())
     digest.update(data.hash.encode() + params.model_dump_json().encode())
-    folder = Path(gan.__file__).parent
-    code = [*folder.glob("*gan*.py"), folder / "quality.py", Path(__file__)]
+    package = Path(__file__).parents[1]
+    code = [package / name for name in CODE]
     guide = [Path(models) / "weights.safetensors"] if models else []
     for path in [*sorted(code), *guide]:
         digest.update(path.read_bytes())

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from deepchrome import MARKS, N_BINS, SPLITS, reference
-from deepchrome.combine import Part, parts_of
+from deepchrome import MARKS, N_BINS, SPLITS
 from deepchrome.console import console, progress, warn
-from deepchrome.dataset import (
+from deepchrome.data import reference
+from deepchrome.data.dataset import (
     CellType,
     combined_hash,
     content_hash,
@@ -19,12 +19,13 @@ from deepchrome.dataset import (
     write_labels,
     write_signals,
 )
+from deepchrome.data.sources import expression, published, samples
+from deepchrome.data.sources.combined import Part, parts_of
+from deepchrome.data.sources.genes import orient, read_genes
+from deepchrome.data.splits import chromosome_split, random_split
 from deepchrome.errors import DeepChromeError, listing, nearest
 from deepchrome.files import replacing, write_json
 from deepchrome.params import DataParams, ReadsParams
-from deepchrome.sources import expression, published, samples
-from deepchrome.sources.genes import orient, read_genes
-from deepchrome.splits import chromosome_split, random_split
 
 
 def run(

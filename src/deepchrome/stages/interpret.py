@@ -11,27 +11,23 @@ import numpy as np
 import pandas as pd
 import torch
 
-from deepchrome import MARKS, N_BINS, plots
+from deepchrome import MARKS, N_BINS
 from deepchrome.console import console, progress, warn
-from deepchrome.dataset import Dataset
+from deepchrome.data.dataset import Dataset
 from deepchrome.errors import DeepChromeError
+from deepchrome.figures import interpretation as figures
+from deepchrome.figures import plots
 from deepchrome.files import replacing, write_json
-from deepchrome.machine import cores
+from deepchrome.interpretation import maximisation as maximising
+from deepchrome.interpretation.findings import CLASSES, Found, Maximised, attribute, maximise
+from deepchrome.interpretation.histone_code import Effects, correlations, marks_table, sentence
 from deepchrome.params import InterpretParams
-from deepchrome.trained import Models, check_same_data
-from deepchrome.training import choose_device
-from deepchrome.visualization import figures
-from deepchrome.visualization import maximisation as maximising
-from deepchrome.visualization.findings import CLASSES, Found, Maximised, attribute, maximise
-from deepchrome.visualization.histone_code import (
-    Effects,
-    correlations,
-    marks_table,
-    sentence,
-)
+from deepchrome.training.executor import cores
+from deepchrome.training.fit import choose_device
+from deepchrome.training.store import Models, check_same_data
 
 if TYPE_CHECKING:
-    from deepchrome.visualization.gan import Generator
+    from deepchrome.interpretation.generator import Generator
 
 
 def run(
@@ -109,7 +105,7 @@ def read_generator(path: str, trained: Models) -> "Generator | None":
             f"{path}: no trained generator here (stage gan); signals are optimised without one only"
         )
         return None
-    from deepchrome.visualization.gan import Generator
+    from deepchrome.interpretation.generator import Generator
 
     source = Generator(path, trained.device)
     if source.info["dataset"] != trained.info["dataset"]:

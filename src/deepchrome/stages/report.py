@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from deepchrome import compare
 from deepchrome.console import console
-from deepchrome.experiments import check_same_data, read
+from deepchrome.evaluation import comparison as compare
+from deepchrome.evaluation.experiments import check_same_data, read
 from deepchrome.files import replacing
 from deepchrome.params import CompareParams
 from deepchrome.report import comparison, sections

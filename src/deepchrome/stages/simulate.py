@@ -19,12 +19,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 
-from deepchrome import MARKS, N_BINS, SPLITS, files, reference, simulator
+from deepchrome import MARKS, N_BINS, SPLITS, files
 from deepchrome.console import progress
+from deepchrome.data import reference
+from deepchrome.data.sources.expression import FILE_NAME, text_labels
 from deepchrome.errors import DeepChromeError, listing, nearest
-from deepchrome.machine import cores
 from deepchrome.params import SimulateParams
-from deepchrome.sources.expression import FILE_NAME, text_labels
+from deepchrome.simulation import simulator
+from deepchrome.training.executor import cores
 
 _REFERENCE_RNA = "E000"
 _PARALLEL_FROM = 30_000  # genes x cell types; for fewer, starting processes takes longer

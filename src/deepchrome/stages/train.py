@@ -5,22 +5,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from deepchrome import models, plots, trained
-from deepchrome.checkpoints import Checkpoints, code_hash, job_key
+from deepchrome import models
 from deepchrome.console import TrainingProgress, console, progress
-from deepchrome.dataset import Dataset
+from deepchrome.data.dataset import Dataset
 from deepchrome.errors import DeepChromeError
+from deepchrome.figures import plots
 from deepchrome.files import replacing, write_json
 from deepchrome.params import Params
-from deepchrome.stacked import can_batch, network
-from deepchrome.tensorboard import TrainingLog
-from deepchrome.training import (
-    Epoch,
-    Job,
-    choose_device,
-    replay,
-    train_groups,
-)
+from deepchrome.training import store as trained
+from deepchrome.training.checkpoints import Checkpoints, code_hash, job_key
+from deepchrome.training.ensemble import can_batch, network
+from deepchrome.training.fit import Epoch, Job, choose_device, replay, train_groups
+from deepchrome.training.tensorboard import TrainingLog
 
 
 def run(

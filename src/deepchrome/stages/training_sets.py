@@ -8,18 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from deepchrome import plots, predictions, published_results, trained
-from deepchrome.checkpoints import Checkpoints, code_hash, job_key
 from deepchrome.console import TrainingProgress, console, progress
-from deepchrome.dataset import Dataset
+from deepchrome.data.dataset import Dataset
 from deepchrome.errors import DeepChromeError, listing, nearest
-from deepchrome.files import replacing, write_json
-from deepchrome.metrics import GeneBootstrap, Interval, auroc
-from deepchrome.params import Params
-from deepchrome.stages.train import check_validated
-from deepchrome.statistics import over_cells_and_genes
-from deepchrome.training import Job, Trained, choose_device, train_groups
-from deepchrome.training_sets import (
+from deepchrome.evaluation import predictions, published_results
+from deepchrome.evaluation.metrics import GeneBootstrap, Interval, auroc
+from deepchrome.evaluation.statistics import over_cells_and_genes
+from deepchrome.evaluation.training_sets import (
     SETS,
     Draw,
     TrainingSet,
@@ -29,6 +24,13 @@ from deepchrome.training_sets import (
     name_of,
     published,
 )
+from deepchrome.figures import plots
+from deepchrome.files import replacing, write_json
+from deepchrome.params import Params
+from deepchrome.stages.train import check_validated
+from deepchrome.training import store as trained
+from deepchrome.training.checkpoints import Checkpoints, code_hash, job_key
+from deepchrome.training.fit import Job, Trained, choose_device, train_groups
 
 POOLED = "pooled"
 """The name of the model that was trained on all cell types."""

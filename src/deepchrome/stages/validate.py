@@ -19,14 +19,15 @@ from great_expectations.data_context.types.resource_identifiers import (
     ValidationResultIdentifier,
 )
 
-from deepchrome import N_BINS, expectations
+from deepchrome import N_BINS
 from deepchrome.console import console, progress, warn
-from deepchrome.dataset import Dataset
+from deepchrome.data import expectations
+from deepchrome.data.dataset import Dataset
+from deepchrome.data.expectations import Measured, Stated
 from deepchrome.errors import DeepChromeError
-from deepchrome.expectations import Measured, Stated
 from deepchrome.files import remove, replacing, write_json
-from deepchrome.machine import cores
 from deepchrome.params import ValidateParams
+from deepchrome.training.executor import cores
 
 ALL = "all cell types"
 """The suite across cell types."""

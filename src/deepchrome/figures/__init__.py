@@ -1,0 +1,1 @@
+"""Figures in one house style: arrays in, pictures out. Knows nothing of torch."""

@@ -1,0 +1,1 @@
+"""Simulated chromatin: a generative model, fitted on real data, and reads that give its counts."""

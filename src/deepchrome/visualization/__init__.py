@@ -1,1 +1,0 @@
-"""What the models see: generated signals, activation maximisation, attribution."""

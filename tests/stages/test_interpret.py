@@ -1,0 +1,361 @@
+"""The interpret stage: it finds what was planted, says how sure it is, and knows real biology."""
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from conftest import REAL, Gene, make_genes, needs_real, write_cell, write_rpkm
+from deepchrome import MARKS, N_BINS
+from deepchrome.data import reference
+from deepchrome.data.dataset import CellType, Dataset
+from deepchrome.errors import DeepChromeError
+from deepchrome.figures import interpretation as figures
+from deepchrome.interpretation import findings
+from deepchrome.interpretation import generator as gan
+from deepchrome.interpretation.histone_code import correlations, place, sentence, where
+from deepchrome.params import InterpretParams
+from deepchrome.simulation import simulator
+from deepchrome.stages import interpret
+from deepchrome.training.store import Models
+from interpretation.test_attribution import VARIANTS, counts, models_of
+
+KEYS = [
+    "dataset",
+    "marks_agreeing",
+    "completeness_error",
+    "redrawn_correlation",
+    "stability",
+    "stability_over",
+    "likeness_unconstrained",
+    "likeness_generator",
+    "reads_unconstrained",
+    "reads_generator",
+]
+FIGURES = ["attribution.png", "code.png", "maximisation.png", "occlusion.png"]
+TABLES = ["attribution.csv", "cells.csv", "marks.csv", "maximisation.csv", "occlusion.csv"]
+
+
+class Fake:
+    """A generator of the planted signal: the first latent number is its strength."""
+
+    latent = 8
+
+    def __init__(self, cells):
+        self.cells = cells
+
+    def log_counts(self, z, label, cell):
+        x = torch.ones(len(z), N_BINS, len(MARKS))
+        x[:, 69:74, 2] += (label + z[:, 0])[:, None]
+        return x
+
+
+def planted(per_split: int, seed: int) -> list[Gene]:
+    """Make genes of which only H3K4me1 in bins 70 to 74 tells whether they are high."""
+    rng = np.random.default_rng(seed)
+    genes = make_genes(per_split, seed)
+    for gene in genes:
+        counts = rng.poisson(2, (100, 5))
+        counts[69:74, 2] += rng.poisson(8 * (gene.rpkm > 5), 5)
+        counts[:, 3] *= 2
+        gene.counts = counts
+    return genes
+
+
+def prepare(project, cells, model, per_split=60, make=planted, **params):
+    """Ingest and train; what `validate` does is tested elsewhere."""
+    columns = {cell: make(per_split, seed) for seed, cell in enumerate(cells)}
+    for cell, genes in columns.items():
+        write_cell(project.raw, cell, genes)
+    write_rpkm(project.raw, columns)
+    (project.raw / "simulated.json").write_text("{}")
+    train(project, model, **params)
+
+
+def train(project, model, **params):
+    project.set("model", model)
+    project.set("interpret.genes", 30)
+    project.set("interpret.baselines", 4)
+    project.set("interpret.starts", 2)
+    for key, value in params.items():
+        project.set(key.replace("__", "."), value)
+    project.ok("ingest")
+    passed = {"dataset": Dataset("data/dataset").hash}
+    (project.path / "metrics/validate.json").write_text(json.dumps(passed))
+    project.ok("train")
+
+
+def results(project):
+    metrics = json.loads((project.path / "metrics/interpret.json").read_text())
+    return metrics, table("marks").set_index("mark")
+
+
+def table(name):
+    return pd.read_csv(f"plots/interpret/{name}.csv")
+
+
+def test_a_planted_signal_is_found(project, monkeypatch):
+    cells = ["E003", "E123"]
+    prepare(project, cells, "deepchrome", models__deepchrome__epochs=8)
+    printed = project.ok("interpret")
+    assert "models/gan: no trained generator" in printed
+    metrics, marks = results(project)
+    assert list(metrics) == KEYS
+    assert metrics["dataset"] == Dataset("data/dataset").hash
+    assert metrics["likeness_generator"] is None
+    assert metrics["stability_over"] == "cell types"
+    assert "(one seed was trained)" in printed
+
+    assert marks.loc["H3K4me1", "sign"] == "up"
+    assert marks["attribution"].abs().idxmax() == "H3K4me1"
+    assert marks["auroc_lost"].idxmax() == "H3K4me1"
+    others = marks.drop(index="H3K4me1")
+    assert others["attribution"].abs().max() < 0.3 * marks.loc["H3K4me1", "attribution"]
+    assert marks.loc["H3K4me1", "from_kb"] >= 1.5  # bins 70 to 74: 1.9 to 2.4 kb from the TSS
+    assert marks.loc["H3K4me1", "to_kb"] <= 2.8
+    bins = table("attribution")
+    assert list(bins.columns) == ["cell", "mark", "bin", "high", "low", "effect", "genes"]
+    assert len(bins) == 2 * 500
+    strongest = bins.loc[bins.groupby("cell")["effect"].idxmax()]
+    assert set(strongest["mark"]) == {"H3K4me1"}
+    assert strongest["bin"].between(66, 78).all()
+    assert (strongest["high"] > 0).all()
+    assert (strongest["low"] < 0).all()
+    pieces = table("occlusion")
+    assert set(pieces.loc[pieces.groupby("cell")["effect"].idxmax(), "region"]) <= {7, 8}
+    assert metrics["completeness_error"] < 0.1
+    assert abs(metrics["redrawn_correlation"]) < 0.15
+    assert metrics["stability"] > 0.5
+
+    maps = table("maximisation").set_index(["cell", "method", "class"])
+    for cell in cells:
+        high, low = (maps.loc[(cell, "unconstrained", one)] for one in ("high", "low"))
+        assert high["log_odds"] > low["log_odds"]
+        assert high["active_H3K4me1"] > low["active_H3K4me1"]
+
+    text = (project.path / "plots/interpret/verdict.txt").read_text()
+    assert "simulated data" in text
+    files = {path.name for path in (project.path / "plots/interpret").iterdir()}
+    assert files == {*FIGURES, *TABLES, "stability.csv", "verdict.txt"}
+    for name in FIGURES:
+        assert (project.path / "plots/interpret" / name).stat().st_size > 10_000, name
+
+    monkeypatch.setattr(interpret, "read_generator", lambda path, trained: Fake(["E123"]))
+    assert "the generator's signals" in project.ok("interpret")
+    metrics, marks = results(project)
+    assert marks["generator"].idxmax() == "H3K4me1"
+    assert marks["methods"].eq(4).all()
+    maps = table("maximisation").set_index(["cell", "method", "class"])
+    assert ("E003", "generator", "high") not in maps.index
+    assert maps.loc[("E123", "generator", "high"), "log_odds"] > 0
+    assert metrics["likeness_generator"] > 0.3
+
+
+@pytest.mark.parametrize("orient", ["genomic", "transcription"])
+def test_one_linear_model(project, orient):
+    known = reference.genes()["gene_id"].drop_duplicates().str[-6:]
+
+    def genes(per_split, seed):
+        made = make_genes(per_split, seed)
+        for gene, number in zip(made, known[: len(made)], strict=True):
+            gene.number = number  # of genes whose strand is known
+        return made
+
+    prepare(project, ["E003"], "linear", 12, genes, data__orient=orient, models__linear__epochs=20)
+    printed = project.ok("interpret")
+    metrics, marks = results(project)
+    assert metrics["stability"] is None
+    assert metrics["stability_over"] is None
+    assert "nothing can be said of stability" in printed
+    assert not (project.path / "plots/interpret/stability.csv").exists()
+    models = Models("models/train")
+    weight = models.tensors["network.layer.weight"][0, 0]
+    assert (np.sign(marks["linear"]) == np.sign(weight[1] - weight[0]).numpy()).all()
+    first, last = (-5, 5) if orient == "transcription" else (0, 5)
+    assert marks[["from_kb", "to_kb"]].stack().between(first, last).all()
+
+
+def test_two_seeds(project):
+    prepare(project, ["E003"], "linear", 20, models__linear__epochs=5, seeds=[3, 5])
+    printed = project.ok("interpret")
+    metrics, _ = results(project)
+    assert metrics["stability_over"] == "seeds"
+    assert "between seeds" in printed
+    first = project.snapshot()
+    project.ok("interpret")
+    assert project.snapshot() == first  # the same seed, the same bytes
+    pairs = table("stability")
+    assert pairs[["between", "seed_a", "seed_b"]].to_numpy().tolist() == [["seeds", 3, 5]]
+    assert pairs["correlation"].iloc[0] == pytest.approx(metrics["stability"], abs=1e-6)
+
+
+def test_attention_of_attentive(tmp_path):
+    models = models_of(tmp_path, VARIANTS["attentive"])
+    cell = small_cell(counts(16))
+    params = InterpretParams(genes=4, baselines=2, starts=1, seed=0)
+    found = findings.attribute(models, cell, params, lambda: None)
+    assert list(found.attention) == ["high", "low"]
+    bins, marks = found.attention["high"]
+    np.testing.assert_allclose(bins.sum(0), 1, rtol=1e-5)
+    assert marks.sum() == pytest.approx(1)
+    assert not np.array_equal(bins, found.attention["low"][0])
+    path = tmp_path / "attention.png"
+    figures.attention(
+        path,
+        "a test",
+        {label: one[0] for label, one in found.attention.items()},
+        {label: one[1] for label, one in found.attention.items()},
+        "genomic",
+    )
+    assert path.stat().st_size > 10_000
+
+
+def test_planted_truth_of_the_simulator(project):
+    """Each cell type's own direction of the marks (simulate.cell_specificity: 1) is recovered."""
+    cells = ["E003", "E116", "E123"]
+    project.set("simulate.cells", cells)
+    project.set("simulate.genes", 600)
+    project.set("simulate.cell_specificity", 1.0)
+    project.set("simulate.depth", "equal")
+    project.ok("simulate")
+    train(project, "linear_mean", interpret__genes=60)
+    project.ok("interpret")
+    found = table("cells").pivot(index="cell", columns="mark", values="attribution")[list(MARKS)]
+    for cell in cells:
+        truth = simulator._own_effect(cell, np.array([1.0]), 0).ravel()
+        # marks go together, so beside the strongest the weaker ones need not show
+        strongest = np.argsort(-np.abs(truth))[:2]
+        signs = np.sign(found.loc[cell].to_numpy()[strongest])
+        assert signs.tolist() == np.sign(truth[strongest]).tolist(), cell
+
+
+@needs_real
+@pytest.mark.parametrize("model", ["linear", "deepchrome"])
+def test_known_biology_on_the_real_sample(project, model):
+    shutil.copytree(REAL / "roadmap-subset", project.raw, dirs_exist_ok=True)
+    shutil.copy(REAL / "57epigenomes.RPKM.pc.gz", project.raw)
+    train(project, model, models__deepchrome__epochs=5, interpret__genes=40)
+    printed = project.ok("interpret")
+    metrics, marks = results(project)
+    assert marks.loc[["H3K4me3", "H3K36me3"], "sign"].tolist() == ["up", "up"]
+    assert marks.loc[["H3K27me3", "H3K9me3"], "sign"].tolist() == ["down", "down"]
+    for method in ("occlusion", "linear"):
+        known = marks.drop(index="H3K4me1")[method]
+        assert (np.sign(known) == np.sign(marks["attribution"][known.index])).all()
+    # read by itself H3K9me3 says the opposite: high genes have a little more of everything
+    assert marks.loc["H3K9me3", "genes"] > 0
+    assert abs(metrics["redrawn_correlation"]) < 0.3
+    assert "Roadmap data" in printed
+    if model == "deepchrome":
+        assert marks.loc["H3K4me3", "to_kb"] < 1.6  # around the TSS
+        assert marks.loc["H3K36me3", "to_kb"] > 3  # along the gene's body
+
+
+def small_cell(X) -> CellType:
+    split = np.repeat(["train", "test"], len(X) // 2).astype(object)
+    return CellType("E003", np.arange(len(X)).astype(str), X, np.arange(len(X)) % 2, split)
+
+
+def test_signal_that_is_no_count(tmp_path):
+    """Fractions are explained as they are: nothing is rounded on the way."""
+    models = models_of(tmp_path, VARIANTS["linear_mean"])
+    X = counts(40)
+    params = InterpretParams(genes=10, baselines=2, starts=1, seed=0)
+    found = findings.attribute(models, small_cell(X.astype(np.float32) / 7), params, lambda: None)
+    assert found.error < 0.01
+    assert np.abs(found.total).max() > 0
+    in_sevens = findings.attribute(models, small_cell(X), params, lambda: None)
+    assert not np.allclose(found.attribution, in_sevens.attribution)
+    maps = findings.maximise(models, small_cell(X.astype(np.float32) / 7), params, None)
+    assert maps.table["reads"].notna().all()
+
+
+def test_a_cell_type_with_one_label(tmp_path):
+    models = models_of(tmp_path, VARIANTS["linear"])
+    one = dataclasses.replace(small_cell(counts(20)), y=np.ones(20, np.int8))
+    params = InterpretParams(genes=10, baselines=2, starts=1, seed=0)
+    with pytest.raises(DeepChromeError, match="E003: all 10 training genes have one label"):
+        findings.attribute(models, one, params, lambda: None)
+
+
+@pytest.mark.parametrize(("key", "value"), [("baselines", 3), ("genes", 1), ("start", 2)])
+def test_a_bad_parameter_is_refused(small, key, value):
+    small.set(f"interpret.{key}", value)
+    assert f"interpret.{key}: " in small.refused("interpret")
+
+
+def test_models_of_other_data_are_refused(small):
+    small.set("model", "linear")
+    small.set("models.linear.epochs", 2)
+    for stage in ("ingest", "validate", "train"):
+        small.ok(stage)
+    small.set("data.orient", "genomic")
+    small.set("data.h3k4me3_doubled", False)
+    small.ok("ingest")
+    assert "run 'dvc repro train'" in small.refused("interpret")
+
+
+def test_where_half_of_an_effect_lies():
+    profile = np.zeros(N_BINS)
+    profile[60:64], profile[38] = 1.0, -9.0
+    assert where(profile, 1, oriented=True) == (1.0, 1.2)
+    assert where(profile, -1, oriented=True) == (-1.2, -1.1)
+    assert where(profile, -1, oriented=False) == (1.1, 1.2)
+    assert np.isnan(where(np.zeros(N_BINS), 1, oriented=True)).all()
+    assert place(*where(np.ones(N_BINS), 1, oriented=True), oriented=True) == "all along"
+    assert place(*where(np.ones(N_BINS), 1, oriented=False), oriented=False) == "all along"
+    assert place(0.0, 0.8, oriented=False) == "within 0.8 kb"
+    assert place(-0.5, 0.8, oriented=True) == "-0.5 to +0.8 kb"
+
+
+def test_marks_without_a_direction_are_named():
+    marks = pd.DataFrame(
+        {
+            "mark": ["A", "B", "C"],
+            "sign": ["up", "unclear", "unclear"],
+            "attribution": [1.0, 0.01, -0.01],
+            "auroc_lost": [0.1, 0.2, 0.0],
+            "place": ["within 0.5 kb", "all along", "all along"],
+        }
+    )
+    said = sentence(marks, positions=True)
+    assert said.startswith("more A (within 0.5 kb) makes it call a gene high")
+    assert "B and C have no clear direction" in said
+    assert said.endswith("it tells in combination: B (0.20)")
+    marks["sign"] = "unclear"
+    assert sentence(marks, positions=False).startswith("no mark has a direction of its own")
+
+
+def test_correlations_pair_seeds_and_cell_types():
+    profiles = np.random.default_rng(0).normal(size=(2, 2, 4, 5))
+    profiles[1, 0] = -profiles[0, 0]
+    found = correlations(profiles, ["E003", "E123"], [0, 1])
+    assert found["between"].tolist() == ["seeds", "cell types", "cell types", "seeds"]
+    across = found[found["seed_b"] == 0].iloc[0]
+    assert across["correlation"] == pytest.approx(-1)
+
+
+def test_only_a_trained_generator_of_the_same_data_is_used(tmp_path, capsys):
+    models = models_of(tmp_path, VARIANTS["linear"])
+    info = {"cells": ["E003"], "values": "counts", "state": "trained", "dataset": "none"}
+    network = gan.Network(torch.zeros(2, N_BINS, len(MARKS)))
+
+    def saved(**changed):
+        shutil.rmtree(tmp_path / "gan", ignore_errors=True)
+        gan.save(tmp_path / "gan", network, info | changed)
+        return interpret.read_generator(str(tmp_path / "gan"), models)
+
+    source = saved()
+    params = InterpretParams(genes=10, baselines=2, starts=1, seed=0)
+    found = findings.maximise(models, small_cell(counts(40)), params, source)
+    assert set(found.table["method"]) == {"unconstrained", "generator", "genes"}
+    assert found.generated.shape == (len(MARKS),)
+    assert saved(state="collapsed") is None
+    assert "the generator has collapsed" in capsys.readouterr().out
+    assert saved(cells=["E004"]) is None
+    with pytest.raises(DeepChromeError, match="run 'dvc repro gan'"):
+        saved(dataset="other")

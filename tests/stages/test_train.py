@@ -1,0 +1,234 @@
+"""The train stage: what it writes, in one process and in several."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar import layout_pb2
+
+from conftest import ROOT
+from deepchrome import params
+from deepchrome.files import remove
+from deepchrome.stages import train
+from deepchrome.training import executor as machine
+
+
+@pytest.fixture
+def ready(small, kept):
+    """A project whose data are validated; a small linear model, two seeds."""
+    small.set("model", "linear")
+    small.set("models.linear.epochs", 4)
+    small.set("seeds", [0, 1])
+    small.once(kept, "ingest", "validate")
+    return small
+
+
+def test_writes_models_curves_and_events(ready):
+    printed = ready.ok("train")
+    assert "12 parameters, 4 models (2 cell types x 2 seeds)" in printed
+    weights = load_file("models/train/weights.safetensors")
+    assert weights["network.layer.weight"].shape == (2, 2, 2, 5)
+    assert weights["scale"].shape == (2, 2, 5)
+    info = json.loads((ready.path / "models/train/model.json").read_text())
+    history = pd.read_csv("plots/train/history.csv")
+    assert list(history.columns) == ["cell", "seed", "epoch", "train_loss", "valid_auroc"]
+    best = history.groupby(["cell", "seed"])["valid_auroc"].max().unstack()
+    np.testing.assert_allclose(best.to_numpy(), info["valid_auroc"], atol=2e-6)
+    curves = pd.read_csv("plots/train/curves.csv")
+    assert list(curves.columns) == ["epoch", "train_loss", "valid_auroc"]
+    first = history[history["epoch"] == 1]["valid_auroc"].mean()
+    assert curves["valid_auroc"][0] == pytest.approx(first, abs=1e-6)
+    (run,) = (ready.path / "runs").iterdir()
+    events = EventAccumulator(str(run)).Reload()
+    tags = set(events.Tags()["scalars"])
+    for cell in ("ESC/E003", "ENCODE2012/E123"):
+        assert {f"loss/{cell}-seed0", f"valid_auroc/{cell}-seed1"} <= tags
+    assert set(events.Tags()["images"]) == {"curves", "cells"}
+    charts = layout_pb2.Layout.FromString(
+        events.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0]
+    )
+    per_lineage = {chart.title: chart.multiline.tag for chart in charts.category[0].chart}
+    assert [tag for tag in tags if re.search(per_lineage["ESC"][0], tag)] == [
+        tag for tag in tags if tag.startswith("valid_auroc/ESC/E003")
+    ]
+    assert {"mean/loss", "mean/valid_auroc", "hparam/valid_auroc"} <= tags
+    logged = [event.value for event in events.Scalars("mean/valid_auroc")]
+    np.testing.assert_allclose(logged, curves["valid_auroc"], atol=1e-5)
+    assert len(list(run.iterdir())) == 1
+
+
+def test_a_dataset_of_an_earlier_version_is_refused(ready):
+    path = ready.path / "data/dataset/dataset.json"
+    info = json.loads(path.read_text())
+    del info["training"]
+    path.write_text(json.dumps(info))
+    assert "dvc repro ingest" in ready.refused("train")
+    assert not (ready.path / "models").exists()
+
+
+def test_several_processes_give_the_same_numbers(ready, monkeypatch):
+    ready.ok("train")
+    together = load_file("models/train/weights.safetensors")
+    ready.set("train.cells_at_once", 1)
+    monkeypatch.setattr("deepchrome.training.fit.cores", lambda: 2)
+    ready.ok("train")
+    apart = load_file("models/train/weights.safetensors")
+    for name, weight in together.items():
+        np.testing.assert_allclose(weight, apart[name], rtol=1e-4, atol=1e-6)
+
+
+def test_an_error_in_a_worker_process_reaches_the_user(ready, monkeypatch):
+    ready.set("train.cells_at_once", 1)
+    ready.set("models.linear.optimizer", "sgd")
+    ready.set("models.linear.input", "counts")
+    ready.set("models.linear.standardize", False)
+    ready.set("models.linear.learning_rate", 1e38)
+    monkeypatch.setattr("deepchrome.training.fit.cores", lambda: 2)
+    message = ready.refused("train")
+    assert "the training loss became" in message
+    assert "epoch 1" in message
+
+
+def test_adding_a_cell_type_trains_only_that_one(ready):
+    ready.set("cells", ["E123"])
+    ready.ok("ingest")
+    ready.ok("validate")
+    ready.ok("train")
+    alone = load_file("models/train/weights.safetensors")
+    first = pd.read_csv("plots/train/history.csv")
+    ready.set("cells", "all")
+    ready.ok("ingest")
+    ready.ok("validate")
+    assert "2 of them were trained before" in ready.ok("train")
+    both = load_file("models/train/weights.safetensors")
+    for name, weight in alone.items():
+        np.testing.assert_array_equal(weight[0], both[name][1])
+    history = pd.read_csv("plots/train/history.csv")
+    kept = history[history["cell"] == "E123"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(kept, first)
+    before = ready.snapshot()
+    assert "4 of them were trained before" in ready.ok("train")
+    assert ready.snapshot() == before
+    for name in ("models", "plots", "metrics/train.json"):  # afresh: the same numbers
+        remove(ready.path / name)
+    ready.ok("train")
+    for name, weight in load_file("models/train/weights.safetensors").items():
+        np.testing.assert_allclose(weight, both[name], rtol=1e-4, atol=1e-6)
+
+
+def test_other_settings_train_all_again(ready):
+    ready.ok("train")
+    ready.set("models.linear.learning_rate", 0.01)
+    assert "trained before" not in ready.ok("train")
+
+
+def test_mean_curves_carry_stopped_models_on():
+    history = pd.DataFrame(
+        {
+            "cell": ["A", "A", "B"],
+            "seed": 0,
+            "epoch": [1, 2, 1],
+            "train_loss": [1.0, 0.5, 2.0],
+            "valid_auroc": [0.6, 0.8, 0.7],
+        }
+    )
+    assert train.mean_curves(history)["valid_auroc"].tolist() == pytest.approx([0.65, 0.75])
+
+
+def test_paper_protocol(ready):
+    ready.set("protocol", "paper")
+    chosen = params.load().chosen
+    assert (chosen.optimizer, chosen.learning_rate, chosen.batch_size) == ("sgd", 1e-2, 32)
+    assert (chosen.epochs, chosen.patience, chosen.schedule) == (100, 15, "cosine")
+    assert (chosen.input, chosen.standardize) == ("counts", True)  # not scaled by the batch
+    ready.set("model", "deepchrome_avg")
+    chosen = params.load().chosen
+    assert (chosen.learning_rate, chosen.input, chosen.standardize) == (1e-3, "counts", False)
+
+
+def test_cores():
+    assert machine.cores() >= 1
+
+
+def nobody_left(group: int) -> bool:
+    """Wait up to ten seconds for the last process of a group to end."""
+    for _ in range(100):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def start_training(ready, name: str) -> subprocess.Popen:
+    """Start `train` in a process group of its own; Ctrl-C reaches every process of a group."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "deepchrome", "train"],
+        cwd=ready.path,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src"), "DVC_EXP_NAME": name},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for(condition) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not condition():
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_run_goes_on_where_it_was(ready, sent):
+    ready.set("model", "deepchrome")
+    ready.set("models.deepchrome.epochs", 60)
+    ready.set("models.deepchrome.patience", 60)
+    ready.set("models.deepchrome.options", {"filters": 4})
+    ready.ok("train")
+    whole = load_file("models/train/weights.safetensors")
+    for name in ("models", "plots", "metrics/train.json"):
+        remove(ready.path / name)
+    ready.set("train.checkpoint_seconds", 0)
+    process = start_training(ready, "first")
+    found = ready.path / ".cache/train"
+    wait_for(lambda: list(found.glob("*/*.safetensors")))
+    os.kill(process.pid, sent) if sent == signal.SIGKILL else os.killpg(process.pid, sent)
+    process.communicate(timeout=30)
+    assert nobody_left(process.pid)
+    assert list(found.glob("*/*.safetensors")), "no checkpoint to go on from"
+    assert not (ready.path / "models/train").exists()
+    assert "going on from the checkpoints" in ready.ok("train")
+    for name, weight in load_file("models/train/weights.safetensors").items():
+        np.testing.assert_array_equal(weight, whole[name])
+    assert not list(found.iterdir())
+
+
+def test_ctrl_c_leaves_earlier_outputs_and_no_process(ready):
+    ready.ok("train")
+    before = ready.snapshot()
+    ready.set("model", "deepchrome")
+    ready.set("models.deepchrome.epochs", 2000)
+    ready.set("models.deepchrome.patience", 2000)
+    before["params.yaml"] = (ready.path / "params.yaml").read_bytes()
+    process = start_training(ready, "interrupted")
+    events = ready.path / "runs/interrupted"
+    wait_for(
+        lambda: events.is_dir() and any(path.stat().st_size > 500 for path in events.iterdir())
+    )
+    os.killpg(process.pid, signal.SIGINT)
+    printed, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in printed
+    assert ready.snapshot() == before
+    assert nobody_left(process.pid)
