@@ -7,7 +7,7 @@ import pytest
 
 SCRIPT = """
 import sys
-from deepchrome.machine import in_processes, prepare_processes
+from deepchrome.training.executor import in_processes, prepare_processes
 
 def imported(name):
     return name in sys.modules
@@ -15,7 +15,7 @@ def imported(name):
 if __name__ == "__main__":
     prepare_processes("deepchrome.evaluation.metrics")
     names = ["torch", "deepchrome.cli"]
-    print(in_processes(imported, names, 2, int, print, "killed"), "torch" in sys.modules)
+    print(in_processes(imported, names, 2), "torch" in sys.modules)
 """
 
 

@@ -1,4 +1,4 @@
-"""The machine a stage runs on."""
+"""Work done in processes of this machine, with what they report and how they end."""
 
 import contextlib
 import multiprocessing
@@ -17,6 +17,9 @@ from deepchrome.errors import DeepChromeError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+
+WORTH_PROCESSES = 6.0
+"""Seconds of work, on one core, from which on starting processes pays."""
 
 _CONTEXT = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
 
@@ -60,19 +63,35 @@ def prepare_processes(module: str) -> None:
             signal.signal(signal.SIGINT, before)
 
 
+def processes_for(seconds: float, items: int) -> int:
+    """Return how many processes so many seconds of work are worth: 1 is this one.
+
+    Starting processes, which import for themselves, takes some seconds.
+    """
+    return min(cores(), items) if seconds > WORTH_PROCESSES else 1
+
+
 def in_processes(
     function: Callable[[Item], Result],
     items: Sequence[Item],
     workers: int,
-    setup: Callable[[], None],
-    on_report: Callable[..., None],
-    killed: str,
+    on_report: Callable[..., None] = lambda *what: None,
+    killed: str = "a process was killed, perhaps for lack of memory",
+    setup: Callable[[], None] = lambda: None,
 ) -> list[Result]:
     """Call a function for each item, in processes; return the results in order.
 
-    setup: called once in each process. on_report: called here with what the function gives to
-    `report`. killed: the message where a process dies. What the function raises is raised at once.
+    workers: how many; with 1 or fewer the function is called here. on_report: called here with what
+    the function gives to `report`. killed: the message where a process dies. setup: called once in
+    each process. What the function raises is raised at once.
     """
+    global _report
+    if workers <= 1:
+        before, _report = _report, on_report
+        try:
+            return [function(item) for item in items]
+        finally:
+            _report = before
     prepare_processes(function.__module__)
     queue = _CONTEXT.SimpleQueue()
     pool = ProcessPoolExecutor(workers, _CONTEXT, _start_reporter, (queue, setup))
@@ -92,19 +111,19 @@ def in_processes(
         _end(pool)
 
 
-_queue: Any = None
+_report: Callable[..., None] = lambda *what: None  # noqa: E731
 
 
 def _start_reporter(queue: Any, setup: Callable[[], None]) -> None:
-    global _queue
-    _queue = queue
+    global _report
+    _report = lambda *what: queue.put(what)  # noqa: E731
     start_worker()
     setup()
 
 
 def report(*what: object) -> None:
-    """Tell the parent of a process of `in_processes` something."""
-    _queue.put(what)
+    """Tell the caller of `in_processes` something, from within the function that it calls."""
+    _report(*what)
 
 
 @contextlib.contextmanager
@@ -118,6 +137,8 @@ def one_beside() -> Iterator[ProcessPoolExecutor]:
 
 
 def _end(pool: ProcessPoolExecutor) -> None:
+    """End a pool's processes, whatever they do, and no other child of this process."""
+    mine = list((pool._processes or {}).values())  # Python 3.14 has terminate_workers for this
     pool.shutdown(wait=False, cancel_futures=True)
-    for process in multiprocessing.active_children():
+    for process in mine:
         process.terminate()

@@ -193,10 +193,10 @@ def train_groups(
             _train_in_worker,
             tasks,
             workers,
-            partial(_use_threads, max(1, cores() // workers)),
             on_epoch,
             "a training process was killed, perhaps for lack of memory; "
             "train fewer models together with train.cells_at_once",
+            partial(_use_threads, max(1, cores() // workers)),
         )
         for one in group
     ]

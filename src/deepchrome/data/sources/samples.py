@@ -482,9 +482,9 @@ def _in_parallel(
                 _measure_in_worker,
                 samples,
                 workers,
-                partial(_take_work, work),
                 on_progress,
                 "a process that counts reads was killed, perhaps for lack of memory",
+                partial(_take_work, work),
             )
         advance.total(seen[0])
     return found
