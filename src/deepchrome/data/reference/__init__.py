@@ -17,10 +17,14 @@ training sets held. DeepChrome 2.0: ssss1029/gene_expression_294. TransformChrom
 from functools import cache
 from importlib.resources import as_file, files
 
+import numpy as np
 import pandas as pd
 
 UNRELATED_GROUPS = ("Other", "ENCODE2012")
 """Groups of `cell_types` that are names of collections, not lineages."""
+
+UNKNOWN_COLOR = "#666666"
+"""The colour of a cell type that Roadmap does not have."""
 
 
 def _read(name: str, **options: object) -> pd.DataFrame:
@@ -32,6 +36,29 @@ def _read(name: str, **options: object) -> pd.DataFrame:
 def cell_types() -> pd.DataFrame:
     """Roadmap's 56 cell types, indexed by `eid`: group, color, mnemonic, name, reads_<mark>, ..."""
     return _read("cell_types.csv").set_index("eid")
+
+
+def lineage(cells: list[str]) -> pd.DataFrame:
+    """Return group, color and name of each cell type, ordered by lineage, then by id.
+
+    Indexed by cell type, which is also the column `cell`. group and name of one that Roadmap does
+    not have are empty.
+    """
+    known = cell_types().reindex(cells)[["group", "color", "name", "order"]]
+    known["color"] = known["color"].fillna(UNKNOWN_COLOR)
+    known[["group", "name"]] = known[["group", "name"]].fillna("")
+    first = known.groupby("group")["order"].transform("min")
+    return known.assign(first=first, cell=known.index).sort_values(["first", "group", "cell"])
+
+
+def lineages(cells: list[str]) -> np.ndarray:
+    """Return the lineage of each cell type, in the order given; its own name where none is known.
+
+    A group of Roadmap that is only the name of a collection is no lineage.
+    """
+    group = cell_types()["group"].reindex(cells)
+    known = group.notna() & ~group.isin(UNRELATED_GROUPS)
+    return group.where(known, pd.Series(cells, cells)).to_numpy(object)
 
 
 @cache
