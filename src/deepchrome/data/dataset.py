@@ -234,3 +234,19 @@ def training_hash(cell: CellType) -> str:
 def combined_hash(hashes: list[str]) -> str:
     """Return one short hash (16 hex digits) for the cell types' content hashes, in order."""
     return hashlib.sha256("".join(hashes).encode()).hexdigest()[:16]
+
+
+def check_validated(data: Dataset, path: str | Path) -> None:
+    """Refuse a dataset whose content is not the one that stage validate passed.
+
+    path: the stage's metrics. Raises DeepChromeError where they are missing or of other content.
+    """
+    try:
+        passed = json.loads(Path(path).read_text(encoding="utf-8")).get("dataset")
+    except (FileNotFoundError, json.JSONDecodeError):
+        passed = None
+    if passed != data.hash:
+        raise DeepChromeError(
+            f"{data.path}: this dataset has not passed validation ({path} is of "
+            f"{passed or 'none'}, the dataset is {data.hash}); run 'dvc repro validate'"
+        )

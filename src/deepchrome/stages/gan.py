@@ -13,7 +13,7 @@ from torch.func import functional_call
 
 from deepchrome import MARKS
 from deepchrome.console import console, progress, warn
-from deepchrome.data.dataset import CellType, Dataset
+from deepchrome.data.dataset import CellType, Dataset, check_validated
 from deepchrome.errors import DeepChromeError, nearest
 from deepchrome.figures import generated as gan_figures
 from deepchrome.figures import plots
@@ -24,7 +24,6 @@ from deepchrome.interpretation.generator import Examples, Generator, Guide, Step
 from deepchrome.interpretation.quality import Rivals, Set
 from deepchrome.models import margin
 from deepchrome.params import GanParams
-from deepchrome.stages.train import check_validated
 from deepchrome.training.executor import cores, one_beside
 from deepchrome.training.fit import choose_device
 from deepchrome.training.store import NETWORK, Models, check_same_data

@@ -1,14 +1,12 @@
 """train: one model for each cell type and seed."""
 
-import json
 from pathlib import Path
 
 import pandas as pd
 
 from deepchrome import models
 from deepchrome.console import TrainingProgress, console, progress
-from deepchrome.data.dataset import Dataset
-from deepchrome.errors import DeepChromeError
+from deepchrome.data.dataset import Dataset, check_validated
 from deepchrome.figures import plots
 from deepchrome.files import replacing, write_json
 from deepchrome.params import Params
@@ -122,19 +120,6 @@ def run(
             summary["valid_auroc_seed_sd"] = round(float(spread), 6)
         write_json(metrics_out, summary)
     checkpoints.clear()
-
-
-def check_validated(data: Dataset, validated: str) -> None:
-    """Refuse a dataset whose content is not the one that `validate` passed."""
-    try:
-        passed = json.loads(Path(validated).read_text(encoding="utf-8")).get("dataset")
-    except (FileNotFoundError, json.JSONDecodeError):
-        passed = None
-    if passed != data.hash:
-        raise DeepChromeError(
-            f"{data.path}: this dataset has not passed validation ({validated} is of "
-            f"{passed or 'none'}, the dataset is {data.hash}); run 'dvc repro validate'"
-        )
 
 
 def mean_curves(history: pd.DataFrame) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from deepchrome.console import TrainingProgress, console, progress
-from deepchrome.data.dataset import Dataset
+from deepchrome.data.dataset import Dataset, check_validated
 from deepchrome.errors import DeepChromeError, listing, nearest
 from deepchrome.evaluation import predictions, published_results
 from deepchrome.evaluation.metrics import GeneBootstrap, Interval, auroc
@@ -27,7 +27,6 @@ from deepchrome.evaluation.training_sets import (
 from deepchrome.figures import plots
 from deepchrome.files import replacing, write_json
 from deepchrome.params import Params
-from deepchrome.stages.train import check_validated
 from deepchrome.training import store as trained
 from deepchrome.training.checkpoints import Checkpoints, code_hash, job_key
 from deepchrome.training.fit import Job, Trained, choose_device, train_groups
