@@ -25,7 +25,7 @@ from deepchrome.data.dataset import CellType
 from deepchrome.data.sources import published
 from deepchrome.data.sources.expression import FILE_NAME, numeric_labels, read_rpkm, text_labels
 from deepchrome.evaluation.metrics import GeneBootstrap, auroc
-from deepchrome.figures.plots import figure, lineage
+from deepchrome.figures.style import figure
 from deepchrome.training.fit import Job, train_groups
 from tune import score
 
@@ -88,7 +88,7 @@ def correlation(found: pd.DataFrame) -> float:
 
 def draw_flips(path: Path, found: pd.DataFrame, source: str) -> None:
     """Draw published AUROC against the share of flipped labels, coloured by lineage."""
-    known = lineage(list(found.index))
+    known = reference.lineage(list(found.index))
     found = found.loc[known.index]
     clean = found[found["flipped"] == 0]
     with figure(path, 10, 5.8) as (_, ax):

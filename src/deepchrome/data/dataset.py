@@ -221,6 +221,13 @@ def content_hash(cell: CellType) -> str:
     return digest.hexdigest()
 
 
+def origin(info: dict[str, Any]) -> str:
+    """Say in a few words what the data of a `dataset.json` are; simulated ones are always named."""
+    source = {"simulated": "simulated data", "roadmap": "Roadmap data", "own": "own data"}
+    labels = "" if info["labels"] == "rpkm" else ", published labels"
+    return f"{source[info['source']]}{labels}"
+
+
 def training_hash(cell: CellType) -> str:
     """Return SHA-256 over what training sees of a cell type: not its test genes."""
     digest = hashlib.sha256()

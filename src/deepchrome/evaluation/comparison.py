@@ -15,6 +15,7 @@ from rich import box
 from rich.table import Table
 
 from deepchrome.console import console, progress
+from deepchrome.data.dataset import origin
 from deepchrome.errors import DeepChromeError, listing
 from deepchrome.evaluation.experiments import Experiment, check_same_data, experiment_names, read
 from deepchrome.evaluation.metrics import GeneBootstrap
@@ -27,7 +28,7 @@ from deepchrome.evaluation.statistics import (
     two_level_bootstrap,
     wilcoxon,
 )
-from deepchrome.figures import plots
+from deepchrome.figures import comparison as figures
 from deepchrome.files import replacing
 from deepchrome.params import CompareParams
 
@@ -204,7 +205,7 @@ def analyse(experiments: Sequence[Experiment], between: bool, params: ComparePar
     pairs["verdict"], pairs["sentence"] = zip(*verdicts, strict=True)
     where = "other cell types than trained on" if between else "test genes"
     info = experiments[0].dataset
-    title = f"AUROC on {where}, {len(cells)} cell types, {plots.describe(info)}"
+    title = f"AUROC on {where}, {len(cells)} cell types, {origin(info)}"
     return Comparison(title, models, per_cell, pairs, pd.DataFrame(delong_rows))
 
 
@@ -304,8 +305,8 @@ def write(found: Comparison, output: Path, params: CompareParams) -> None:
             f"{found.title}\n\n{summary(found, params.equivalence_margin)}\n\n{sentences}\n",
             encoding="utf-8",
         )
-        plots.compare_models(path["auroc.png"], found.title, found.models, found.cells)
-        plots.compare_pairs(
+        figures.scores(path["auroc.png"], found.title, found.models, found.cells)
+        figures.differences(
             path["differences.png"], found.title, found.pairs, params.equivalence_margin
         )
 

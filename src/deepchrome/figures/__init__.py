@@ -1,1 +1,1 @@
-"""Figures in one house style: arrays in, pictures out. Knows nothing of torch."""
+"""Figures in one house style: arrays and tables in, pictures out. Knows nothing of torch."""

@@ -1,4 +1,4 @@
-"""Figures of generated signals beside real ones, in the house style. Knows nothing of torch."""
+"""Figures of generated signals beside real ones."""
 
 from pathlib import Path
 
@@ -9,8 +9,9 @@ from matplotlib import pyplot as plt
 from PIL import Image
 
 from deepchrome import MARKS
-from deepchrome.figures.interpretation import strip, x_label
-from deepchrome.figures.plots import BLUE, GREY, ORANGE, STYLE, figure, lineage
+from deepchrome.data.reference import lineage
+from deepchrome.figures.style import BLUE, GREY, ORANGE, STYLE, figure
+from deepchrome.figures.window import strip, x_label
 from deepchrome.interpretation.histone_code import CENTRES
 from deepchrome.interpretation.quality import Set, log_signals, mark_correlations
 

@@ -1,56 +1,24 @@
-"""Figures of what the models look for, in the house style of `plots`. Knows nothing of torch."""
+"""Figures of what the models look for."""
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.image import AxesImage
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from deepchrome import BIN_WIDTH, MARKS, N_BINS
-from deepchrome.figures.plots import BLUE, GREEN, GREY, ORANGE, OTHER, figure, lineage
-from deepchrome.interpretation.histone_code import CENTRES
-
-EDGE = N_BINS * BIN_WIDTH / 2000
-"""kb from the TSS to either end of the window."""
-
-PURPLE = "#CC79A7"
-UP, DOWN = "#B2182B", "#2166AC"
-"""The ends of the diverging colour map RdBu_r, which colour-blind readers can tell apart."""
-
-
-def x_label(orientation: str) -> str:
-    """Name the axis along a gene. orientation: as in dataset.json."""
-    if orientation == "transcription":
-        return "kb from the TSS, in the direction of transcription"
-    return "kb from the TSS, genomic direction"
-
-
-def strip(ax: Axes, values: np.ndarray, limit: float, cmap: str = "RdBu_r") -> AxesImage:
-    """Draw marks x bins as a heatmap over kb. values: shape=(bins, marks)."""
-    low = -limit if cmap == "RdBu_r" else 0
-    n = values.shape[1]
-    image = ax.imshow(
-        values.T,
-        aspect="auto",
-        interpolation="nearest",
-        cmap=cmap,
-        vmin=low,
-        vmax=limit,
-        extent=(-EDGE, EDGE, n - 0.5, -0.5),
-    )
-    ax.set_yticks(range(n), MARKS if n == len(MARKS) else [])
-    ax.axvline(0, color="black" if cmap == "RdBu_r" else "white", lw=0.8, ls=":")
-    ax.spines[:].set_visible(False)
-    ax.tick_params(length=0)
-    return image
-
-
-def _limit(*values: np.ndarray) -> float:
-    """Return a colour limit that a few extreme bins do not set."""
-    together = np.concatenate([np.abs(one).ravel() for one in values])
-    return float(np.quantile(together, 0.995)) or 1.0
+from deepchrome import MARKS
+from deepchrome.data.reference import lineage
+from deepchrome.figures.style import (
+    BLUE,
+    DARK_GREY,
+    DOWN,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    UP,
+    figure,
+)
+from deepchrome.figures.window import color_limit, strip, x_label
 
 
 def attribution(
@@ -78,7 +46,7 @@ def attribution(
         for ax in axes[0]:
             ax.remove()
         top = fig.add_subplot(grid[0, :])
-        limit = _limit(mean)
+        limit = color_limit(mean)
         image = strip(top, mean, limit)
         top.set(xlabel=x_label(orientation), title="mean over cell types" if rows else cells[0])
         fig.colorbar(image, ax=top, label="log-odds a bin\nred: towards high", extend="both")
@@ -88,7 +56,7 @@ def attribution(
                 ax.remove()
                 continue
             cell = cells[i]
-            strip(ax, by_cell[cell], _limit(by_cell[cell]))
+            strip(ax, by_cell[cell], color_limit(by_cell[cell]))
             ax.set_title(f"{cell} {str(names['name'][cell])[:20]}", fontsize=9)
             ax.set_yticks(range(len(MARKS)), MARKS if i % columns == 0 else [], fontsize=8)
             ax.set_xticks([-4, 0, 4])
@@ -164,7 +132,7 @@ def maximisation(
         squeeze=False,
     ) as (fig, axes):
         for row, method in enumerate(shown):
-            limit = _limit(*maps[method].values())
+            limit = color_limit(*maps[method].values())
             for ax, label in zip(axes[row, :2], ("high", "low"), strict=True):
                 image = strip(ax, maps[method][label], limit, "viridis")
                 one = counts.loc[(method, label)]
@@ -205,7 +173,7 @@ def attention(
     bins: by class, shape=(bins, marks), each mark's sums to 1. marks: by class, shape=(marks,).
     """
     scaled = {label: values * len(values) for label, values in bins.items()}
-    limit = _limit(*scaled.values())
+    limit = color_limit(*scaled.values())
     sides = {"width_ratios": [1, 1, 0.6]}
     with figure(path, 12, 3.6, ncols=3, gridspec_kw=sides) as (fig, axes):
         for ax, (label, values) in zip(axes, scaled.items(), strict=False):
@@ -269,7 +237,7 @@ def code(
             beside = {"transform": axes[0].get_yaxis_transform(), "va": "center", "ha": "right"}
             axes[0].text(-0.02, row, arrow, color=color, fontsize=15, **beside)
             axes[0].text(-0.12, row - 0.13, one["mark"], fontweight="bold", **beside)
-            axes[0].text(-0.12, row + 0.22, one["place"], fontsize=8, color=OTHER, **beside)
+            axes[0].text(-0.12, row + 0.22, one["place"], fontsize=8, color=DARK_GREY, **beside)
         right = axes[-1]
         for step, (name, (label, marker, color)) in enumerate(looks.items()):
             values = marks[name].to_numpy(float)
@@ -301,60 +269,4 @@ def code(
         fig.suptitle(
             f"The code of histones: {title}{note}\n"
             "(red: up, blue: down, each mark in its own range; agree: methods with the same sign)"
-        )
-
-
-def gene(
-    path: Path,
-    title: str,
-    signal: np.ndarray,
-    typical: np.ndarray,
-    attributed: np.ndarray,
-    orientation: str,
-    values: str,
-) -> None:
-    """Draw one gene: its signal, where and how much each mark moved its prediction.
-
-    signal, typical (mean of the genes it is compared with): counts, shape=(bins, marks).
-    attributed: log-odds, likewise. values: "counts" or "signal".
-    """
-    n = len(MARKS)
-    limit = _limit(attributed)
-    total = attributed.sum(0)
-    sides = {"width_ratios": [4, 1], "height_ratios": [3, 0.8] * n, "hspace": 0.02}
-    with figure(path, 10, 8, nrows=2 * n, ncols=2, gridspec_kw=sides) as (fig, axes):
-        grid = axes[0, 0].get_gridspec()
-        for ax in axes[:, 1]:
-            ax.remove()
-        right = fig.add_subplot(grid[:, 1])
-        fig.set_layout_engine(ConstrainedLayoutEngine(h_pad=0.01, hspace=0))
-        for i, mark in enumerate(MARKS):
-            ax, below = axes[2 * i, 0], axes[2 * i + 1, 0]
-            ax.fill_between(CENTRES, signal[:, i], step="mid", color="#777777", lw=0)
-            ax.plot(CENTRES, typical[:, i], color=ORANGE, lw=1.2)
-            ax.set(xlim=(-EDGE, EDGE), ylim=(0, None), xticks=[])
-            ax.set_ylabel(mark, rotation=0, ha="right", va="center")
-            ax.locator_params(axis="y", nbins=2, integer=values == "counts")
-            ax.axvline(0, color="black", lw=0.8, ls=":")
-            image = strip(below, attributed[:, [i]], limit)
-            if i < n - 1:
-                below.set_xticks([])
-        below.set_xlabel(x_label(orientation))
-        left = list(axes[:, 0])
-        fig.colorbar(
-            image, ax=left, location="bottom", label="log-odds a bin", extend="both", aspect=40
-        )
-        rows = np.arange(n)
-        right.barh(rows, total, 0.5, color=[UP if one > 0 else DOWN for one in total])
-        right.axvline(0, color="black", lw=1)
-        right.set_yticks(rows, [f"{one:+.2f}" for one in total])
-        right.yaxis.tick_right()
-        right.tick_params(axis="y", length=0)
-        right.set(ylim=(n - 0.5, -0.5), xlabel="log-odds", title="whole mark")
-        right.spines["left"].set_visible(False)
-        unit = "reads" if values == "counts" else "signal"
-        fig.suptitle(
-            f"{title}\ngrey: {unit} a bin; orange: mean of the training genes compared with; "
-            "strips: attribution, red up, blue down",
-            fontsize=11,
         )

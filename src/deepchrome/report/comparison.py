@@ -10,7 +10,7 @@ from deepchrome.evaluation import comparison as compare
 from deepchrome.evaluation import experiments
 from deepchrome.evaluation.comparison import Comparison, duration, p_value
 from deepchrome.evaluation.experiments import Experiment, check_same_data
-from deepchrome.figures import plots
+from deepchrome.figures import comparison as figures
 from deepchrome.params import CompareParams
 from deepchrome.report.page import (
     Figure,
@@ -193,7 +193,7 @@ def draw(found: Comparison, params: CompareParams, names: tuple[str, ...]) -> li
         path = Path(folder)
         made = []
         if "auroc.png" in names:
-            plots.compare_models(path / "auroc.png", found.title, found.models, found.cells)
+            figures.scores(path / "auroc.png", found.title, found.models, found.cells)
             made.append(
                 picture(
                     path / "auroc.png",
@@ -204,7 +204,7 @@ def draw(found: Comparison, params: CompareParams, names: tuple[str, ...]) -> li
                 )
             )
         if "differences.png" in names:
-            plots.compare_pairs(
+            figures.differences(
                 path / "differences.png", found.title, found.pairs, params.equivalence_margin
             )
             made.append(

@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 
 from deepchrome.data import reference
+from deepchrome.data.dataset import origin
 from deepchrome.evaluation import published_results
 from deepchrome.evaluation.experiments import ROUNDING
-from deepchrome.figures.plots import describe
 from deepchrome.report.page import (
     Figure,
     Page,
@@ -60,7 +60,7 @@ def page(run: Run, architectures: Callable[[], Section]) -> Page:
     return Page(
         title="DeepChrome: from histone marks to gene expression",
         lead=(
-            f"{model['model']} ({model['parameters']:,} parameters) on {of_cells}, {describe(info)}"
+            f"{model['model']} ({model['parameters']:,} parameters) on {of_cells}, {origin(info)}"
         ),
         notice=" ".join(notices),
         facts=facts(run, model),

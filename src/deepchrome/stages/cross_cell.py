@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 
 from deepchrome.console import console, progress
-from deepchrome.data.dataset import Dataset
+from deepchrome.data.dataset import Dataset, origin
 from deepchrome.evaluation import independence, predictions, published_results
 from deepchrome.evaluation.independence import ABSENT, Estimate, Findings, Scores, Verdict
 from deepchrome.evaluation.metrics import auroc
-from deepchrome.figures import plots
+from deepchrome.figures import cross_cell as figures
+from deepchrome.figures.published import published_beside_ours
 from deepchrome.files import replacing, write_json
 from deepchrome.params import CrossCellParams
 from deepchrome.training.fit import choose_device
@@ -40,8 +41,8 @@ def run(
         matrix, scores = predict(data, trained, predicted_out)
         plots_out.mkdir()
         matrix.round(6).to_csv(plots_out / "auroc.csv", index=False)
-        title = f"{trained.info['model']}, {plots.describe(data.info)}"
-        plots.cross_cell(plots_out / "auroc.png", title, matrix)
+        title = f"{trained.info['model']}, {origin(data.info)}"
+        figures.matrix(plots_out / "auroc.png", title, matrix)
         own = matrix["train_cell"] == matrix["test_cell"]
         summary: dict[str, object] = {
             "dataset": data.hash,
@@ -52,19 +53,19 @@ def run(
                 findings = independence.find(scores, label_agreement(data), advance)
             verdict = independence.verdict(findings, params.equivalence_margin)
             write_findings(plots_out, findings, verdict)
-            plots.controls(
+            figures.controls(
                 plots_out / "controls.png", title, findings.estimates, params.equivalence_margin
             )
             if len(findings.decomposition):
-                plots.decomposition(
+                figures.decomposition(
                     plots_out / "decomposition.png", title, findings.cells, findings.decomposition
                 )
-                plots.lineage_gap(
+                figures.lineage_gap(
                     plots_out / "lineage.png", title, findings.pairs, findings.lineage
                 )
             if findings.clusters:
                 order, said = findings.clusters.order, findings.clusters.describe()
-                plots.clusters(plots_out / "clusters.png", title, findings.pairs, order, said)
+                figures.clusters(plots_out / "clusters.png", title, findings.pairs, order, said)
             found = findings.estimates
             summary |= {
                 "between_mean": _rounded(matrix.loc[~own, "auroc"].mean()),
@@ -83,7 +84,7 @@ def run(
         )
         if beside is not None:
             beside.round(6).to_csv(plots_out / "published.csv", index=False)
-            plots.published(plots_out / "published.png", title, beside)
+            published_beside_ours(plots_out / "published.png", title, beside)
         write_json(metrics_out, summary)
     if n > 1:
         console.print(

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from deepchrome.console import console, progress
-from deepchrome.data.dataset import Dataset
+from deepchrome.data.dataset import Dataset, origin
 from deepchrome.data.splits import overlapping_training
 from deepchrome.evaluation import predictions, published_results
 from deepchrome.evaluation.metrics import (
@@ -17,7 +17,8 @@ from deepchrome.evaluation.metrics import (
     precision_recall_curve,
     roc_curve,
 )
-from deepchrome.figures import plots
+from deepchrome.figures import evaluation as figures
+from deepchrome.figures.published import published_beside_ours
 from deepchrome.files import replacing, write_json
 from deepchrome.report.terminal import show
 from deepchrome.training.fit import choose_device
@@ -86,12 +87,14 @@ def run(
         without_overlap = pd.DataFrame(apart_rows)
         without_overlap.round(6).to_csv(plots_out / "without_overlap.csv", index=False)
         table = pd.concat(curves)
+        drawn = {}
         for name, x, y in (("roc", "fpr", "tpr"), ("precision_recall", "recall", "precision")):
             chosen = table[table["curve"] == name].rename(columns={"x": x, "y": y})
             by_cell = chosen.groupby(["cell", x], as_index=False)[y].mean()
-            by_cell.round(6).to_csv(plots_out / f"{name}_cells.csv", index=False)
-            mean = by_cell.groupby(x, as_index=False)[y].mean()
-            mean.round(6).to_csv(plots_out / f"{name}.csv", index=False)
+            drawn[f"{name}_cells"] = by_cell.round(6)
+            drawn[name] = by_cell.groupby(x, as_index=False)[y].mean().round(6)
+        for name, one in drawn.items():
+            one.to_csv(plots_out / f"{name}.csv", index=False)
         means = cells.groupby("cell")[["auroc", "auprc", "accuracy"]].mean().mean()
         summary: dict[str, Any] = {
             "dataset": data.hash,
@@ -102,9 +105,9 @@ def run(
             "auprc": round(float(means["auprc"]), 6),
             "accuracy": round(float(means["accuracy"]), 6),
         }
-        title = f"{trained.info['model']}, {plots.describe(data.info)}"
-        plots.curves(plots_out, title, cells)
-        plots.cells(plots_out / "cells.png", title, cells)
+        title = f"{trained.info['model']}, {origin(data.info)}"
+        figures.curves(plots_out / "curves.png", title, cells, drawn)
+        figures.cells(plots_out / "cells.png", title, cells)
         beside = published_results.beside(
             data,
             cells.groupby("cell", as_index=False).agg({"auroc": "mean", "n": "first"}),
@@ -112,7 +115,7 @@ def run(
         )
         if beside is not None:
             beside.round(6).to_csv(plots_out / "published.csv", index=False)
-            plots.published(plots_out / "published.png", title, beside)
+            published_beside_ours(plots_out / "published.png", title, beside)
         write_json(metrics_out, summary)
     show("Test scores", cells)
     if overlapping and summary["auroc_without_overlap"] is not None:

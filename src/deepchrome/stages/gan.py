@@ -13,10 +13,9 @@ from torch.func import functional_call
 
 from deepchrome import MARKS
 from deepchrome.console import console, progress, warn
-from deepchrome.data.dataset import CellType, Dataset, check_validated
+from deepchrome.data.dataset import CellType, Dataset, check_validated, origin
 from deepchrome.errors import DeepChromeError, nearest
 from deepchrome.figures import generated as gan_figures
-from deepchrome.figures import plots
 from deepchrome.files import replacing, write_json
 from deepchrome.interpretation import generator as gan
 from deepchrome.interpretation import quality
@@ -92,7 +91,7 @@ def run(
             quality.compare_rivals, train_set, test, params.examples, params.seed, cores() - 1
         )
         plots_out.mkdir()
-        title = plots.describe(data.info)
+        title = origin(data.info)
         trainer = Trainer(Examples.of(cells, "train", on), params, values, guide)
         curve, finite = train(trainer, params, log, len(cells))
         curve.to_csv(plots_out / "training.csv", index=False)

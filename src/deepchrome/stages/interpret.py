@@ -13,10 +13,9 @@ import torch
 
 from deepchrome import MARKS, N_BINS
 from deepchrome.console import console, progress, warn
-from deepchrome.data.dataset import Dataset
+from deepchrome.data.dataset import Dataset, origin
 from deepchrome.errors import DeepChromeError
 from deepchrome.figures import interpretation as figures
-from deepchrome.figures import plots
 from deepchrome.files import replacing, write_json
 from deepchrome.interpretation import maximisation as maximising
 from deepchrome.interpretation.findings import CLASSES, Found, Maximised, attribute, maximise
@@ -230,7 +229,7 @@ def draw(
     maps: pd.DataFrame,
 ) -> None:
     """Draw every figure."""
-    title = f"{trained.info['model']}, {plots.describe(data.info)}"
+    title = f"{trained.info['model']}, {origin(data.info)}"
     orientation = data.info["orientation"]
     note = f"\n{_REDUCED}" if trained.preprocessing.reduce else ""
     means = _mean_maps(maximised)
@@ -313,7 +312,7 @@ def verdict(
     trust = "destroy them" if abs(redrawn) < 0.2 else "do not destroy them, so beware"
     text = (
         f"What {trained.info['model']} looks for in {n} cell type{'s' * (n > 1)} of "
-        f"{plots.describe(data.info)}: {said}. {counted} agree on the direction of "
+        f"{origin(data.info)}: {said}. {counted} agree on the direction of "
         f"{summary['marks_agreeing']} of {len(marks)} marks; attributions sum to the difference in "
         f"log-odds within {error:.1%}, {stable}, and re-drawn weights {trust} (rank correlation "
         f"{redrawn:+.2f}). "

@@ -6,8 +6,8 @@ import pandas as pd
 
 from deepchrome import models
 from deepchrome.console import TrainingProgress, console, progress
-from deepchrome.data.dataset import Dataset, check_validated
-from deepchrome.figures import plots
+from deepchrome.data.dataset import Dataset, check_validated, origin
+from deepchrome.figures import evaluation, training
 from deepchrome.files import replacing, write_json
 from deepchrome.params import Params
 from deepchrome.training import store as trained
@@ -98,10 +98,10 @@ def run(
         history.to_csv(plots_out / "history.csv", index=False)
         curves = mean_curves(history)
         curves.to_csv(plots_out / "curves.csv", index=False)
-        title = f"{params.model}, {plots.describe(data.info)}"
-        plots.training(plots_out / "curves.png", title, history)
+        title = f"{params.model}, {origin(data.info)}"
+        training.curves(plots_out / "curves.png", title, history)
         best_of = history.groupby(["cell", "seed"], as_index=False)["valid_auroc"].max()
-        plots.cells(
+        evaluation.cells(
             plots_out / "cells.png",
             title,
             best_of.rename(columns={"valid_auroc": "auroc"}),

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from deepchrome.console import TrainingProgress, console, progress
-from deepchrome.data.dataset import Dataset, check_validated
+from deepchrome.data.dataset import Dataset, check_validated, origin
 from deepchrome.errors import DeepChromeError, listing, nearest
 from deepchrome.evaluation import predictions, published_results
 from deepchrome.evaluation.metrics import GeneBootstrap, Interval, auroc
@@ -24,7 +24,8 @@ from deepchrome.evaluation.training_sets import (
     name_of,
     published,
 )
-from deepchrome.figures import plots
+from deepchrome.figures import training_sets as figures
+from deepchrome.figures.published import published_beside_ours
 from deepchrome.files import replacing, write_json
 from deepchrome.params import Params
 from deepchrome.training import store as trained
@@ -128,8 +129,8 @@ def run(
         scored.by_cell.round(6).to_csv(plots_out / "auroc.csv", index=False)
         means = over_cell_types(scored, sets)
         means.round(6).to_csv(plots_out / "means.csv", index=False)
-        title = f"{chosen.model}, {plots.describe(data.info)}"
-        plots.training_sets(plots_out / "sets.png", title, scored.by_cell, means)
+        title = f"{chosen.model}, {origin(data.info)}"
+        figures.sets(plots_out / "sets.png", title, scored.by_cell, means)
         summary: dict[str, object] = {"dataset": data.hash} | dict.fromkeys(SETS)
         summary |= means.set_index("training_set")["auroc"].round(6).to_dict()
         found = effects(scored) if len(data.cells) > 2 else {}
@@ -141,7 +142,7 @@ def run(
             scored.points.round(6).to_csv(plots_out / "curve.csv", index=False)
             curve_means = over_draws(scored)
             curve_means.round(6).to_csv(plots_out / "curve_means.csv", index=False)
-            plots.curve_of_cells(plots_out / "curve.png", title, curve_means, describe(found))
+            figures.curve(plots_out / "curve.png", title, curve_means, describe(found))
         beside = published_results.beside(
             data,
             scored.by_cell[["training_set", "test_cell", "auroc"]],
@@ -149,7 +150,7 @@ def run(
         )
         if beside is not None:
             beside.round(6).to_csv(plots_out / "published.csv", index=False)
-            plots.published(plots_out / "published.png", title, beside)
+            published_beside_ours(plots_out / "published.png", title, beside)
         write_json(metrics_out, summary)
     checkpoints.clear()
     for row in means.itertuples():

@@ -9,10 +9,9 @@ import torch
 
 from deepchrome import MARKS
 from deepchrome.console import console
-from deepchrome.data.dataset import Dataset
+from deepchrome.data.dataset import Dataset, origin
 from deepchrome.errors import DeepChromeError, nearest
-from deepchrome.figures import interpretation as figures
-from deepchrome.figures import plots
+from deepchrome.figures.gene import gene as draw
 from deepchrome.files import replacing
 from deepchrome.interpretation import attribution
 from deepchrome.training.fit import choose_device
@@ -72,9 +71,9 @@ def run(
         strand = "" if pd.isna(known["strand"]) else f", {known['strand']} strand"
         if strand and data.info["orientation"] == "genomic":
             strand += f", transcribed to the {'right' if known['strand'] == '+' else 'left'}"
-        figures.gene(
+        draw(
             out,
-            f"{said}\n{trained.info['model']}, {plots.describe(data.info)}{strand}",
+            f"{said}\n{trained.info['model']}, {origin(data.info)}{strand}",
             one.X[0],
             typical.mean(0),
             attributed,

@@ -15,7 +15,7 @@ from torch.utils.tensorboard.summary import hparams
 
 from deepchrome import MARKS, N_BINS
 from deepchrome.data.dataset import Dataset
-from deepchrome.figures.plots import lineage
+from deepchrome.data.reference import lineage
 from deepchrome.params import GanParams, Params
 from deepchrome.training.fit import Epoch
 
