@@ -1,6 +1,7 @@
 import pytest
 
-from deepchrome.files import replacing
+from deepchrome.errors import DeepChromeError
+from deepchrome.files import refuse_existing, replacing
 
 
 def test_swaps_in_whole(tmp_path):
@@ -37,3 +38,21 @@ def test_clears_what_a_killed_run_left(tmp_path):
     with replacing(tmp_path / "out") as (new,):
         new.write_text("x")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_only_what_a_command_wrote_itself_may_be_replaced(tmp_path):
+    folder = tmp_path / "out"
+    refuse_existing(folder, "combine", "mark.json")
+    folder.mkdir()
+    refuse_existing(folder, "combine", "mark.json")
+    (folder / "precious").write_text("x")
+    for marks in (("mark.json",), ("mark.json", "other.json")):
+        with pytest.raises(DeepChromeError, match=r"combine did not put there.*: precious\."):
+            refuse_existing(folder, "combine", *marks)
+        (folder / "mark.json").write_text("{}")
+    refuse_existing(folder, "combine", "mark.json")
+    refuse_existing(folder, "combine", "mark.json", names=r"mark\.json|precious")
+    with pytest.raises(DeepChromeError, match=r"replaced: precious\."):
+        refuse_existing(folder, "combine", "mark.json", names=r"mark\.json")
+    with pytest.raises(DeepChromeError, match="expected a folder, found a file"):
+        refuse_existing(folder / "precious", "combine")

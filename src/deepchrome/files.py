@@ -3,10 +3,13 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from deepchrome.errors import DeepChromeError, listing
 
 _TEMPORARY = ".partial-"
 
@@ -17,6 +20,28 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def refuse_existing(output: Path, writer: str, *marks: str, names: str = ".*") -> None:
+    """Refuse a folder that holds what another than `writer` put there, before it is replaced.
+
+    writer: the command, as messages name it. It knows its own work by `marks`, files that all are
+    there, and by `names`, a pattern that every name in the folder matches. An output that is not
+    there, or an empty folder, is free to take.
+    """
+    if not output.exists():
+        return
+    if not output.is_dir():
+        raise DeepChromeError(f"{output}: expected a folder, found a file")
+    found = sorted(path.name for path in output.iterdir())
+    others = [name for name in found if not re.fullmatch(names, name)]
+    if not all((output / mark).is_file() for mark in marks):
+        others = others or found
+    if others:
+        raise DeepChromeError(
+            f"{output} holds what {writer} did not put there and would be replaced: "
+            f"{listing(others)}. Name a new or empty folder, or move these away"
+        )
 
 
 @contextlib.contextmanager
