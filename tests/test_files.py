@@ -47,7 +47,7 @@ def test_only_what_a_command_wrote_itself_may_be_replaced(tmp_path):
     refuse_existing(folder, "combine", "mark.json")
     (folder / "precious").write_text("x")
     for marks in (("mark.json",), ("mark.json", "other.json")):
-        with pytest.raises(DeepChromeError, match=r"combine did not put there.*: precious\."):
+        with pytest.raises(DeepChromeError, match=r"combine did not put there.*precious\."):
             refuse_existing(folder, "combine", *marks)
         (folder / "mark.json").write_text("{}")
     refuse_existing(folder, "combine", "mark.json")
