@@ -1,9 +1,9 @@
 """How well scores rank and classify genes: arrays in, numbers out."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
+
+from deepchrome.evaluation.estimate import Interval
 
 
 def auroc(label: np.ndarray, score: np.ndarray) -> float:
@@ -57,14 +57,6 @@ def precision_recall_curve(
     high, low, threshold = _cumulative(label, score)
     with np.errstate(invalid="ignore"):
         return high / (high + low), high / high[-1], threshold
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A 95% interval."""
-
-    low: float
-    high: float
 
 
 class GeneBootstrap:

@@ -6,62 +6,10 @@ tested. All cell types are tested on the same genes, so what these genes favour 
 favour everywhere: a test across cell types alone does not see it.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy import stats
-from scipy.optimize import brentq
 
-from deepchrome.evaluation.metrics import Interval
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A value with its standard errors from independent sources of chance.
-
-    `errors`: of each source the standard error and its degrees of freedom (inf: normal). With one
-    source, intervals and tests are Student's. Several are combined by Howe's approximation (1974,
-    J. Am. Stat. Assoc. 69:789): the squares of the sources' half widths add up.
-    """
-
-    value: float
-    errors: tuple[tuple[float, float], ...]
-
-    def interval(self, level: float = 0.95) -> Interval:
-        """Return the interval that holds the true value with probability `level`."""
-        half = self._half((1 - level) / 2)
-        return Interval(self.value - half, self.value + half)
-
-    @property
-    def p(self) -> float:
-        """Two-sided p-value of a true value of 0."""
-        return 2 * self._tail(abs(self.value))
-
-    def equivalence_p(self, margin: float) -> float:
-        """Return the p-value of two one-sided tests (TOST) of a true value of +-margin or beyond.
-
-        It is below 0.025 exactly where the 95% interval lies within the margin.
-        """
-        return self._tail(margin - abs(self.value))
-
-    def _half(self, tail: float) -> float:
-        """Return how far the value errs in one direction with probability `tail`, at most 0.5."""
-        halves = [float(stats.t.isf(tail, df)) * error for error, df in self.errors]
-        return float(np.hypot.reduce(halves))
-
-    def _tail(self, distance: float) -> float:
-        """Return the chance of erring by `distance` or more in one direction, to 1e-15."""
-        if distance < 0:
-            return 1 - self._tail(-distance)
-        smallest = 1e-15
-        if distance == 0 or np.isinf(self._half(0.25)):
-            return 0.5
-        if self._half(smallest) <= distance:
-            return 0.0
-        found = brentq(
-            lambda log: self._half(np.exp(log)) - distance, np.log(smallest), np.log(0.5)
-        )
-        return float(np.exp(found))
+from deepchrome.evaluation.estimate import Estimate, Interval
 
 
 def over_cells(values: np.ndarray) -> Estimate:
@@ -72,9 +20,9 @@ def over_cells(values: np.ndarray) -> Estimate:
     values = np.asarray(values, float)
     n = len(values)
     if n == 1:
-        return Estimate(float(values[0]), ((np.inf, 1),))
+        return Estimate.from_errors(float(values[0]), ((np.inf, 1),))
     error = float(values.std(ddof=1) / np.sqrt(n))
-    return Estimate(float(values.mean()), ((error, n - 1),))
+    return Estimate.from_errors(float(values.mean()), ((error, n - 1),))
 
 
 def over_cells_and_genes(values: np.ndarray, resampled: np.ndarray) -> Estimate:
@@ -94,7 +42,7 @@ def over_cells_and_genes(values: np.ndarray, resampled: np.ndarray) -> Estimate:
         return cells
     covariance = np.cov(_defined(resampled).T)
     shared = max(0.0, (covariance.sum() - np.trace(covariance)) / (n * (n - 1)))
-    return Estimate(cells.value, (*cells.errors, (float(np.sqrt(shared)), np.inf)))
+    return Estimate.from_errors(cells.value, (*cells.errors, (float(np.sqrt(shared)), np.inf)))
 
 
 def two_level_bootstrap(resampled: np.ndarray, seed: int = 0) -> Interval:
@@ -152,7 +100,7 @@ def delong(label: np.ndarray, score_a: np.ndarray, score_b: np.ndarray) -> Estim
         both.append([part.mean(axis=0) for part in by_seed])
     high, low = (a - b for a, b in zip(*both, strict=True))
     variance = high.var(ddof=1) / len(high) + low.var(ddof=1) / len(low)
-    return Estimate(float(high.mean()), ((float(np.sqrt(variance)), np.inf),))
+    return Estimate.from_errors(float(high.mean()), ((float(np.sqrt(variance)), np.inf),))
 
 
 def wilcoxon(difference: np.ndarray) -> float:

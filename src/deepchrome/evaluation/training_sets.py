@@ -7,7 +7,7 @@ order of the others as it was.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,10 @@ from deepchrome.params import TrainingSetsParams
 KINDS = ("high", "somewhat", "random", "all")
 SETS = ("own", *(f"inclusive_{kind}" for kind in KINDS), *(f"exclusive_{kind}" for kind in KINDS))
 """All training sets, in the order of figures and tables."""
+
+ALL, AS_ONE = "all", "as one cell type"
+"""How many training genes a point of the curve learns from: all of its cell types', or as many as
+the cell type with the fewest has."""
 
 AT_LEAST = {"high": 1, "somewhat": 2}
 """How many other cell types a set has, the nearest, where fewer reach its threshold."""
@@ -37,11 +41,56 @@ class TrainingSet:
 
 @dataclass(frozen=True)
 class Draw:
-    """Cell types, sorted, that a point of the curve is trained on; the test cell type is none."""
+    """Cell types drawn at random for a point of the curve, sorted, without the test cell type."""
 
     test_cell: str
     repeat: int
     cells: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Design:
+    """What is trained and tested: training sets, and draws for the curve.
+
+    limits: for each draw how many examples its model sees at `AS_ONE`; None where that is all there
+    are.
+    """
+
+    sets: Sequence[TrainingSet]
+    limits: Mapping[Draw, int | None]
+
+    @property
+    def test_cells(self) -> list[str]:
+        """The tested cell types."""
+        return list(dict.fromkeys(one.test_cell for one in self.sets))
+
+    def models(self, everyone: Sequence[str]) -> dict[str, tuple[tuple[str, ...], int | None]]:
+        """Return by name each model to train, once: its cell types, and examples if limited.
+
+        The model of `everyone` is among them.
+        """
+        unlimited = [one.cells for one in self.sets] + [one.cells for one in self.limits]
+        found: dict[str, tuple[tuple[str, ...], int | None]]
+        found = {name_of(one, None): (one, None) for one in (*unlimited, tuple(everyone))}
+        return found | {name_of(one.cells, n): (one.cells, n) for one, n in self.limits.items()}
+
+    def models_of_sets(self, cell: str) -> dict[str, str]:
+        """Return the name of the model of each of a test cell type's training sets."""
+        return {one.name: name_of(one.cells, None) for one in self.sets if one.test_cell == cell}
+
+    def models_of_curve(self, cell: str) -> list[tuple[Draw, str, str]]:
+        """Return a test cell type's draws, each at `ALL` and `AS_ONE`, with the models' names."""
+        return [
+            (draw, examples, name_of(draw.cells, n))
+            for draw, limit in self.limits.items()
+            for examples, n in ((ALL, None), (AS_ONE, limit))
+            if draw.test_cell == cell
+        ]
+
+    def models_of(self, cell: str) -> list[str]:
+        """Return the names of all models that a cell type is tested with, without repeats."""
+        of_curve = [name for _, _, name in self.models_of_curve(cell)]
+        return list(dict.fromkeys([*self.models_of_sets(cell).values(), *of_curve]))
 
 
 def correlation(data: Dataset) -> pd.DataFrame:
@@ -115,6 +164,7 @@ def curve_sizes(n_others: int) -> list[int]:
 def draws(test_cells: Sequence[str], cells: Sequence[str], repeats: int) -> list[Draw]:
     """Return the curve's training sets: for each repeat nested, at every size of `curve_sizes`.
 
+    None where there is only one cell type.
     All test cell types take theirs from one order of the cell types, so most share their sets.
     """
     orders = [shuffled(cells, f"curve/{repeat}") for repeat in range(repeats)]
@@ -124,6 +174,37 @@ def draws(test_cells: Sequence[str], cells: Sequence[str], repeats: int) -> list
         for repeat, order in enumerate(orders)
         for size in curve_sizes(len(cells) - 1)
     ]
+
+
+def limited(cells: Sequence[str], sizes: Mapping[str, int], limit: int) -> int | None:
+    """Return how many examples a model may see; None where that is all there are.
+
+    sizes: training genes of each cell type.
+    """
+    return limit if sum(sizes[cell] for cell in cells) > limit else None
+
+
+def members(sets: Iterable[TrainingSet], sizes: Mapping[str, int]) -> pd.DataFrame:
+    """Return who is in each set: test_cell, training_set, n_cells, examples, train_cells."""
+    return pd.DataFrame(
+        [
+            {
+                "test_cell": one.test_cell,
+                "training_set": one.name,
+                "n_cells": len(one.cells),
+                "examples": sum(sizes[cell] for cell in one.cells),
+                "train_cells": " ".join(one.cells),
+            }
+            for one in sets
+        ]
+    )
+
+
+def absent(sets: Iterable[TrainingSet], test_cells: Sequence[str]) -> dict[str, list[str]]:
+    """Return which training sets some test cell types lack, and which cell types."""
+    found = {(one.name, one.test_cell) for one in sets}
+    lacking = {name: [cell for cell in test_cells if (name, cell) not in found] for name in SETS}
+    return {name: cells for name, cells in lacking.items() if cells}
 
 
 def shuffled(cells: Sequence[str], key: str) -> list[str]:

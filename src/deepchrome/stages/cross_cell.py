@@ -8,7 +8,7 @@ import pandas as pd
 from deepchrome.console import console, progress
 from deepchrome.data.dataset import Dataset, origin
 from deepchrome.evaluation import independence, predictions, published_results
-from deepchrome.evaluation.independence import ABSENT, Estimate, Findings, Scores, Verdict
+from deepchrome.evaluation.cross_cell import ABSENT, CrossCellScores, label_agreement
 from deepchrome.evaluation.metrics import auroc
 from deepchrome.figures import cross_cell as figures
 from deepchrome.figures.published import published_beside_ours
@@ -43,16 +43,14 @@ def run(
         matrix.round(6).to_csv(plots_out / "auroc.csv", index=False)
         title = f"{trained.info['model']}, {origin(data.info)}"
         figures.matrix(plots_out / "auroc.png", title, matrix)
-        own = matrix["train_cell"] == matrix["test_cell"]
-        summary: dict[str, object] = {
-            "dataset": data.hash,
-            "within_mean": _rounded(matrix.loc[own, "auroc"].mean()),
-        }
+        findings = verdict = None
         if n > 1:
             with progress("controls", "pairs", n**2) as advance:
-                findings = independence.find(scores, label_agreement(data), advance)
+                findings = independence.find(scores, label_agreement(data.labels), advance)
             verdict = independence.verdict(findings, params.equivalence_margin)
-            write_findings(plots_out, findings, verdict)
+            (plots_out / "verdict.txt").write_text(verdict.text + "\n", encoding="utf-8")
+            for name, table in findings.tables().items():
+                table.round(6).to_csv(plots_out / f"{name}.csv", index=False)
             figures.controls(
                 plots_out / "controls.png", title, findings.estimates, params.equivalence_margin
             )
@@ -66,31 +64,20 @@ def run(
             if findings.clusters:
                 order, said = findings.clusters.order, findings.clusters.describe()
                 figures.clusters(plots_out / "clusters.png", title, findings.pairs, order, said)
-            found = findings.estimates
-            summary |= {
-                "between_mean": _rounded(matrix.loc[~own, "auroc"].mean()),
-                "gap": _rounded(found["gap"].value),
-                "gap_ci95": _interval(found["gap"]),
-                "no_chromatin_auroc": _rounded(found["no_chromatin"].value),
-                "switching_auroc": _rounded(found["switching"].value),
-                "switching_difference_auroc": _rounded(found["difference"].value),
-                "shuffled_auroc": _rounded(found["shuffled"].value),
-                "verdict": verdict.word,
-            }
-        else:  # one cell type has nothing to be compared with
-            summary |= dict.fromkeys(_OF_PAIRS)
         beside = published_results.beside(
             data, matrix[["train_cell", "test_cell", "auroc"]], published_results.matrix()
         )
         if beside is not None:
             beside.round(6).to_csv(plots_out / "published.csv", index=False)
             published_beside_ours(plots_out / "published.png", title, beside)
-        write_json(metrics_out, summary)
-    if n > 1:
+        summary = independence.summary(matrix, findings, verdict)
+        write_json(metrics_out, {"dataset": data.hash} | summary)
+    if findings and verdict:
+        gap = findings.estimates["gap"]
         console.print(
             f"within a cell type {summary['within_mean']:.3f}, "
-            f"between {summary['between_mean']:.3f}, gap {found['gap'].value:+.3f} "
-            f"(95% interval {found['gap'].low:+.3f} to {found['gap'].high:+.3f})"
+            f"between {summary['between_mean']:.3f}, gap {gap.value:+.3f} "
+            f"(95% interval {gap.low:+.3f} to {gap.high:+.3f})"
         )
         console.print(verdict.text)
     else:
@@ -99,19 +86,7 @@ def run(
         console.print(published_results.describe(beside))
 
 
-_OF_PAIRS = (
-    "between_mean",
-    "gap",
-    "gap_ci95",
-    "no_chromatin_auroc",
-    "switching_auroc",
-    "switching_difference_auroc",
-    "shuffled_auroc",
-    "verdict",
-)
-
-
-def predict(data: Dataset, trained: Models, path: Path) -> tuple[pd.DataFrame, Scores]:
+def predict(data: Dataset, trained: Models, path: Path) -> tuple[pd.DataFrame, CrossCellScores]:
     """Score every cell type's test genes by every model, and write the predictions to `path`.
 
     Returns the matrix (train_cell, test_cell, n, auroc) and all scores: in memory, 4 bytes for each
@@ -148,52 +123,4 @@ def predict(data: Dataset, trained: Models, path: Path) -> tuple[pd.DataFrame, S
     rpkm = data.labels.pivot(index="cell", columns="gene_id", values="rpkm")
     expression = np.log1p(rpkm.reindex(index=cells, columns=test_genes).to_numpy(np.float64))
     matrix = pd.DataFrame(rows).sort_values(["train_cell", "test_cell"])
-    return matrix, Scores(cells, label, log_odds, expression)
-
-
-def label_agreement(data: Dataset) -> pd.DataFrame:
-    """Return the share of genes with the same label in two cell types, cells x cells."""
-    label = data.labels.pivot(index="cell", columns="gene_id", values="label")
-    values = label.to_numpy(np.float32)
-    known = ~np.isnan(values)
-    high, low = (values == 1).astype(np.float32), (values == 0).astype(np.float32)
-    with np.errstate(invalid="ignore"):
-        both = known.astype(np.float32) @ known.T.astype(np.float32)
-        return pd.DataFrame((high @ high.T + low @ low.T) / both, label.index, label.index)
-
-
-def write_findings(folder: Path, findings: Findings, verdict: Verdict) -> None:
-    """Write every table behind the verdict, and the verdict."""
-    (folder / "verdict.txt").write_text(verdict.text + "\n", encoding="utf-8")
-    controls = pd.DataFrame(
-        [
-            {"statistic": name, "auroc": one.value, "low": one.low, "high": one.high}
-            for name, one in findings.estimates.items()
-        ]
-    )
-    tables = {
-        "controls": controls,
-        "cells": findings.cells,
-        "pairs": findings.pairs,
-        "decomposition": findings.decomposition,
-        "lineage": findings.lineage,
-    }
-    if findings.clusters:
-        tables["clusters"] = pd.DataFrame(
-            {
-                "clusters": [findings.clusters.cluster.max()],
-                "adjusted_rand": [findings.clusters.adjusted_rand],
-                "p": [findings.clusters.p],
-            }
-        )
-    for name, table in tables.items():
-        if len(table):
-            table.round(6).to_csv(folder / f"{name}.csv", index=False)
-
-
-def _rounded(value: float) -> float | None:
-    return None if np.isnan(value) else round(float(value), 6)
-
-
-def _interval(one: Estimate) -> list[float | None]:
-    return [_rounded(one.low), _rounded(one.high)]
+    return matrix, CrossCellScores(cells, label, log_odds, expression)
