@@ -62,7 +62,7 @@ def test_fetch_says_what_was_done(project, monkeypatch):
 
     asked = {}
 
-    def fetch(output, **options):
+    def fetch(output, observer, **options):
         asked.update(options, output=str(output))
         return ["56 cell types", "checksum recorded"]
 

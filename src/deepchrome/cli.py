@@ -402,18 +402,9 @@ def roadmap(
     A broken download goes on where it stopped. Run the pipeline on it with:
     dvc exp run -S data.raw=data/raw/roadmap
     """
-    from deepchrome.data.sources import roadmap
+    from deepchrome.tools import fetch
 
-    found = roadmap.fetch(
-        output,
-        url=url,
-        expression_url=expression_url,
-        checksum=checksum,
-        expression_checksum=expression_checksum,
-        force=force,
-    )
-    for line in found:
-        typer.echo(line)
+    fetch.run(output, url, expression_url, checksum, expression_checksum, force)
 
 
 @fetch.command("roadmap-reads")
@@ -449,18 +440,16 @@ def roadmap_reads(
     deepchrome fetch roadmap-reads --cells E003 --marks H3K4me3
 
     """
-    from deepchrome.data.sources import roadmap
+    from deepchrome.tools import fetch
 
-    found = roadmap.fetch_reads(
+    fetch.run_reads(
         [cell.strip() for cell in cells.split(",")],
         [mark.strip() for mark in marks.split(",")],
         output,
-        url=url,
-        expression_url=expression_url,
-        force=force,
+        url,
+        expression_url,
+        force,
     )
-    for line in found:
-        typer.echo(line)
 
 
 @app.command(rich_help_panel=TOOLS)

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepchrome.data.sources import roadmap
+from deepchrome.data.sources import archive as archives
+from deepchrome.data.sources import download, roadmap
 from deepchrome.errors import DeepChromeError
 
 CELLS = ("E003", "E123")
@@ -92,8 +93,9 @@ def _handler(server: Server) -> type[http.server.BaseHTTPRequestHandler]:
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """Serve a good archive and a good table; a test then changes the replies."""
     monkeypatch.setenv("NO_PROXY", "*")
-    monkeypatch.setattr(roadmap, "FIRST_WAIT", 0.01)
-    monkeypatch.setattr(roadmap, "CHUNK", 1024)  # so that a cut archive of a few kB has a start
+    monkeypatch.setattr(download, "FIRST_WAIT", 0.01)
+    for module in (archives, download, roadmap):  # so that a cut archive of a few kB has a start
+        monkeypatch.setattr(module, "CHUNK", 1024)
     state = Server("", {ARCHIVE: Reply(archive()), TABLE: Reply(table())})
     httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(state))
     state.address = f"http://127.0.0.1:{httpd.server_port}"
@@ -211,6 +213,16 @@ def test_layout_is_found_below_any_prefix(server, fetch, tmp_path, prefix):
     }
 
 
+def test_the_command_shows_bars_and_says_what_was_done(server, project):
+    server.replies[ARCHIVE].cuts = [3000]
+    options = ("--url", server.address + ARCHIVE, "--expression-url", server.address + TABLE)
+    printed = project.ok("fetch", "roadmap", *options)
+    for shown in ("expression", "archive", "unpacking", "trying again", "2 cell types, 6 tables"):
+        assert shown in printed
+    again = project.ok("fetch", "roadmap", *options)
+    assert again == "data/raw/roadmap: all 7 files are as fetched; nothing to do\n"
+
+
 # A second fetch
 
 
@@ -287,7 +299,7 @@ def test_a_cut_connection_starts_again_where_ranges_are_not_served(server, fetch
 
 
 def test_the_next_run_continues_a_download_given_up(server, fetch, monkeypatch):
-    monkeypatch.setattr(roadmap, "ATTEMPTS", 1)
+    monkeypatch.setattr(download, "ATTEMPTS", 1)
     server.replies[ARCHIVE].cuts = [3000]
     size = f"{len(server.replies[ARCHIVE].body):,}"
     with pytest.raises(
@@ -312,7 +324,7 @@ def test_a_run_killed_before_the_last_step_asks_for_nothing_more(server, fetch, 
 
 
 def test_a_web_page_instead_of_the_rest_does_not_cost_the_first_part(server, fetch, monkeypatch):
-    monkeypatch.setattr(roadmap, "ATTEMPTS", 1)
+    monkeypatch.setattr(download, "ATTEMPTS", 1)
     good = server.replies[ARCHIVE]
     good.cuts = [3000]
     with pytest.raises(DeepChromeError, match="download failed"):
@@ -333,7 +345,7 @@ def test_a_file_that_changed_since_its_first_part_is_started_again(
     reply.etag = etag and '"v1"'
     reply.cuts = [3000]
     with monkeypatch.context() as patch:
-        patch.setattr(roadmap, "ATTEMPTS", 1)
+        patch.setattr(download, "ATTEMPTS", 1)
         with pytest.raises(DeepChromeError):
             fetch()
     contents = tables(("E003", "E004", "E123"))
@@ -359,7 +371,7 @@ def test_unpacking_that_fails_here_does_not_download_again(server, fetch, monkey
         raise OSError(28, "No space left on device", "train.csv")
 
     with monkeypatch.context() as patch:
-        patch.setattr(roadmap, "_write_member", full)
+        patch.setattr(archives, "_write_member", full)
         with pytest.raises(DeepChromeError, match="No space left on device"):
             fetch()
     assert not (tmp_path / "raw/roadmap").exists()
@@ -512,17 +524,17 @@ def test_bad_options(server, fetch, options, message):
 
 
 @pytest.mark.parametrize(
-    ("bound", "value", "message"),
+    ("module", "bound", "value", "message"),
     [
-        ("MAX_FILE", 2000, r"[\d,]+ bytes, more than"),
-        ("MAX_TOTAL", 20_000, "unpacks to more than 20,000 bytes"),
-        ("MAX_MEMBERS", 3, "more than 3 members"),
-        ("MAX_DOWNLOAD", 2000, "the bound on a download"),
-        ("MAX_EXPRESSION", 20, "unpacks to more than 20 bytes"),
+        (archives, "MAX_FILE", 2000, r"[\d,]+ bytes, more than"),
+        (archives, "MAX_TOTAL", 20_000, "unpacks to more than 20,000 bytes"),
+        (archives, "MAX_MEMBERS", 3, "more than 3 members"),
+        (download, "MAX_DOWNLOAD", 2000, "the bound on a download"),
+        (roadmap, "MAX_EXPRESSION", 20, "unpacks to more than 20 bytes"),
     ],
 )
-def test_bounds(server, fetch, monkeypatch, tmp_path, bound, value, message):
-    monkeypatch.setattr(roadmap, bound, value)
+def test_bounds(server, fetch, monkeypatch, tmp_path, module, bound, value, message):
+    monkeypatch.setattr(module, bound, value)
     with pytest.raises(DeepChromeError, match=message):
         fetch()
     assert not list((tmp_path / "raw").iterdir())
@@ -533,21 +545,21 @@ def zeros(megabytes: int) -> tuple[tarfile.TarInfo, bytes]:
 
 
 def test_compression_ratio_is_bounded(server, fetch, monkeypatch):
-    monkeypatch.setattr(roadmap, "SMALL", 2**20)
+    monkeypatch.setattr(archives, "SMALL", 2**20)
     server.replies[ARCHIVE].body = archive(None, zeros(8))
     with pytest.raises(DeepChromeError, match=r"unpacks to more than .*100 times as much"):
         fetch()
 
 
 def test_what_follows_the_last_member_is_bounded(server, fetch):
-    tail = gzip.compress(bytes(2 * roadmap.HEADERS))
+    tail = gzip.compress(bytes(2 * archives.HEADERS))
     server.replies[ARCHIVE].body += tail
     with pytest.raises(DeepChromeError, match="belong to none of its files"):
         fetch()
 
 
 def test_a_header_is_not_read_into_memory(server, fetch):
-    long_name = "x" * (2 * roadmap.HEADERS)
+    long_name = "x" * (2 * archives.HEADERS)
     server.replies[ARCHIVE].body = archive(None, member(long_name, b"x"))
     with pytest.raises(DeepChromeError, match="belong to none of its files"):
         fetch()

@@ -17,7 +17,7 @@ FILE_NAME = "57epigenomes.RPKM.pc.gz"
 def read_rpkm(path: Path) -> pd.DataFrame:
     """Read an expression table, plain or gzip: shape=(genes, cell types), indexed by gene_id.
 
-    Every data row of Roadmap's file, `57epigenomes.RPKM.pc.gz`, ends in a tab, which would shift
+    Every data row of Roadmap's file ends in a tab, which would shift
     pandas' columns by one; here the header says how many columns there are. Values are as printed,
     RPKM, FPKM or TPM.
     Raises DeepChromeError for a damaged file, a repeated gene or a value that is not a number >= 0.
@@ -44,7 +44,7 @@ def read_rpkm(path: Path) -> pd.DataFrame:
             )
     except FileNotFoundError:
         raise DeepChromeError(
-            f"{path}: no such file; expected Roadmap's expression table (57epigenomes.RPKM.pc.gz)"
+            f"{path}: no such file; expected Roadmap's expression table ({FILE_NAME})"
         ) from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DeepChromeError(
