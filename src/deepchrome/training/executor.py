@@ -77,7 +77,7 @@ def in_processes(
     workers: int,
     on_report: Callable[..., None] = lambda *what: None,
     killed: str = "a process was killed, perhaps for lack of memory",
-    setup: Callable[[], None] = lambda: None,
+    setup: Callable[[], None] | None = None,
 ) -> list[Result]:
     """Call a function for each item, in processes; return the results in order.
 
@@ -114,11 +114,12 @@ def in_processes(
 _report: Callable[..., None] = lambda *what: None  # noqa: E731
 
 
-def _start_reporter(queue: Any, setup: Callable[[], None]) -> None:
+def _start_reporter(queue: Any, setup: Callable[[], None] | None) -> None:
     global _report
     _report = lambda *what: queue.put(what)  # noqa: E731
     start_worker()
-    setup()
+    if setup:
+        setup()
 
 
 def report(*what: object) -> None:
