@@ -14,6 +14,8 @@ from conftest import REAL, ROOT
 from deepchrome import MARKS
 from deepchrome.data import reference
 from deepchrome.data.dataset import Dataset, write_signals
+from deepchrome.data.expectations import TableExpectations, cell_types
+from deepchrome.data.suites import Outcome, Suites
 from deepchrome.errors import DeepChromeError
 from deepchrome.params import DataParams, ValidateParams, load
 from deepchrome.simulation import simulator
@@ -78,9 +80,9 @@ def dataset(good: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(good, tmp_path / "dataset"))
 
 
-def unmet(folder: Path, suite: str = ALL) -> list[validate.Outcome]:
+def unmet(folder: Path, suite: str = ALL) -> list[Outcome]:
     """Return the expectations that the dataset does not meet: all, or those of one cell type."""
-    suites = validate.Suites(str(folder))
+    suites = Suites(str(folder))
     data = Dataset(folder)
     if suite == ALL:
         validate.check(data, PARAMS, suites)
@@ -320,7 +322,7 @@ WARNING = {
 }
 
 
-def caught(outcomes: list[validate.Outcome], suite: str, words: str) -> list[validate.Outcome]:
+def caught(outcomes: list[Outcome], suite: str, words: str) -> list[Outcome]:
     """Return the outcomes of one suite whose message matches."""
     return [o for o in outcomes if o.cell == suite and re.search(words, o.message())]
 
@@ -396,13 +398,13 @@ def test_critical_failure_keeps_earlier_outputs(dataset: Path) -> None:
 def test_exception_in_an_expectation_is_a_failure(
     dataset: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = validate.expectations.profile_stated
+    made = cell_types.of_profile
 
-    def without_columns(*args: Any) -> validate.Stated:
+    def without_columns(*args: Any) -> TableExpectations:
         stated = made(*args)
-        return validate.Stated(stated.table.add_prefix("not "), stated.expectations)
+        return TableExpectations(stated.table.add_prefix("not "), stated.expectations)
 
-    monkeypatch.setattr(validate.expectations, "profile_stated", without_columns)
+    monkeypatch.setattr(cell_types, "of_profile", without_columns)
     outcomes = unmet(dataset, "E116")
     assert outcomes
     assert all(o.failure and o.raised for o in outcomes)
