@@ -104,6 +104,7 @@ def in_processes(
                 on_report(*queue.get())
             for future in done:
                 future.result()
+        pool.shutdown()  # idle by now; killed, they would leave their locks behind
         return [future.result() for future in futures]
     except BrokenProcessPool:
         raise DeepChromeError(killed) from None
