@@ -22,3 +22,9 @@ def listing(items: Iterable[object], at_most: int = 5) -> str:
     names = [str(item) for item in items]
     shown = ", ".join(names[:at_most])
     return shown if len(names) <= at_most else f"{shown} and {len(names) - at_most:,} more"
+
+
+def joined(items: Iterable[str]) -> str:
+    """Join with commas and an "and"; empty for no items."""
+    *first, last = list(items) or [""]
+    return f"{', '.join(first)} and {last}" if first else last

@@ -17,7 +17,7 @@ from chromium import EXECUTABLE, Chromium
 from conftest import Project
 from deepchrome.data.dataset import CellType
 from deepchrome.evaluation import predictions
-from deepchrome.report.page import interval, number, sentence
+from deepchrome.figures.text import interval, number, sentence
 
 CELLS = ["E003", "<i>E&9"]
 """The second may be the name of a folder."""

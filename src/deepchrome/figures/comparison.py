@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from deepchrome.figures.style import BLUE, GREY, ORANGE, figure
+from deepchrome.figures.text import Text, interval, number
 
 FAR = 0.05
 """A difference in AUROC that would hide all others if it were drawn to scale."""
@@ -42,6 +43,20 @@ def scores(path: Path, title: str, models: pd.DataFrame, cells: pd.DataFrame) ->
             fontsize=10,
             loc="right",
         )
+
+
+def scores_text(models: pd.DataFrame) -> Text:
+    """Return the words of `scores`. models: as for it."""
+    said = "; ".join(
+        f"{row.model} {number(row.auroc)} ({interval(row.low, row.high)})"
+        for row in models.itertuples()
+    )
+    return Text(
+        "Mean test AUROC with its 95% interval, a row for each model, and a circle for each cell "
+        f"type. {said}.",
+        "Mean AUROC over cell types. Bars: 95% intervals over genes and cell types; circles: cell "
+        "types.",
+    )
 
 
 def differences(path: Path, title: str, pairs: pd.DataFrame, margin: float) -> None:
@@ -87,3 +102,17 @@ def differences(path: Path, title: str, pairs: pd.DataFrame, margin: float) -> N
             fontsize=10,
             loc="right",
         )
+
+
+def differences_text(pairs: pd.DataFrame) -> Text:
+    """Return the words of `differences`. pairs: as for it."""
+    said = "; ".join(
+        f"{row.first} minus {row.second} {number(row.difference)} "
+        f"({interval(row.low, row.high)}), {row.verdict}"
+        for row in pairs.itertuples()
+    )
+    return Text(
+        f"Differences with 95% intervals beside the margin, a row for each pair. {said}.",
+        "Paired differences. Bars: 95% intervals over cell types and genes; grey: within the "
+        "margin.",
+    )

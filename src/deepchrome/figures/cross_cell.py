@@ -16,6 +16,7 @@ from deepchrome.figures.style import (
     lineage_legend,
     tick_names,
 )
+from deepchrome.figures.text import Text, count, number
 
 
 def matrix(path: Path, title: str, scores: pd.DataFrame) -> None:
@@ -41,6 +42,21 @@ def matrix(path: Path, title: str, scores: pd.DataFrame) -> None:
         ax.spines[:].set_visible(False)
         lineage_legend(fig, order)
         ax.set_title(f"Cross-cell AUROC\n{title}")
+
+
+def matrix_text(scores: pd.DataFrame, within: float, between: float) -> Text:
+    """Return the words of `matrix`. within, between: means on and off the diagonal."""
+    n = scores["train_cell"].nunique()
+    apart = scores.loc[scores["train_cell"] != scores["test_cell"], "auroc"]
+    lowest, highest = scores.loc[apart.idxmin()], scores.loc[apart.idxmax()]
+    return Text(
+        f"Matrix of AUROCs, {n} rows (trained on) by {n} columns (tested on), ordered by "
+        f"lineage. On the diagonal {number(within)} on average, off it {number(between)}, from "
+        f"{number(lowest['auroc'])} ({lowest['train_cell']} on {lowest['test_cell']}) to "
+        f"{number(highest['auroc'])} ({highest['train_cell']} on {highest['test_cell']}).",
+        "The cross-cell matrix. Every cell type's models score the test genes of every cell type; "
+        "means over seeds.",
+    )
 
 
 def controls(path: Path, title: str, estimates: dict[str, Any], margin: float) -> None:
@@ -104,6 +120,26 @@ def controls(path: Path, title: str, estimates: dict[str, Any], margin: float) -
         fig.suptitle(f"Chromatin, or the gene? {title} (bars: 95% intervals)")
 
 
+def controls_text(auroc: "pd.Series[float]") -> Text:
+    """Return the words of `controls`. auroc: by name of the estimate; one may be absent."""
+
+    def value(name: str) -> str:
+        return number(auroc.get(name))
+
+    return Text(
+        f"Dots with 95% intervals. On all test genes the own model scores {value('within')}, "
+        f"another cell type's {value('between')}, expression in other cell types without any "
+        f"chromatin {value('no_chromatin')}, shuffled labels {value('shuffled')}. On genes "
+        f"whose label differs: own {value('switching_own')}, other {value('switching')}, "
+        f"without chromatin {value('switching_no_chromatin')}. Difference of two scores: own "
+        f"{value('difference_own')}, one model for both {value('difference')}. At the side the "
+        f"gap, {value('gap')}, beside its margin.",
+        "Chromatin, or the gene? Most genes are high in all cell types or in none, so a good score "
+        "elsewhere shows little by itself. The controls do: genes whose label differs between the "
+        "two cell types, and a baseline that sees no chromatin.",
+    )
+
+
 def decomposition(path: Path, title: str, cells: pd.DataFrame, terms: pd.DataFrame) -> None:
     """Draw what each cell type's row, column and own model make of the cross-cell matrix.
 
@@ -135,6 +171,22 @@ def decomposition(path: Path, title: str, cells: pd.DataFrame, terms: pd.DataFra
             f"(bars: 95% intervals over genes; {share['interaction']:.0%} of the variance between "
             "cell types is particular to the pair)"
         )
+
+
+def decomposition_text(cells: pd.DataFrame, terms: pd.DataFrame) -> Text:
+    """Return the words of `decomposition`. cells, terms: as for it."""
+    share = terms.set_index("term")["share"]
+    columns = cells.set_index("cell")["columns"]
+    return Text(
+        "Three panels of dots with 95% intervals, a row for each cell type. Of the variance "
+        f"between cell types {share['columns']:.0%} is how easy they are to predict, "
+        f"{share['rows']:.0%} how well they teach, {share['interaction']:.0%} particular to "
+        f"the pair. Easiest to predict is {columns.idxmax()} ({number(columns.max(), sign=True)}), "
+        f"hardest {columns.idxmin()} ({number(columns.min(), sign=True)}).",
+        "Rows, columns and what is left. Least squares: AUROC is a mean, a term for the cell type "
+        "trained on, one for that tested on, and a residual; on the diagonal, the advantage of the "
+        "own model.",
+    )
 
 
 def lineage_gap(path: Path, title: str, pairs: pd.DataFrame, gaps: pd.DataFrame) -> None:
@@ -170,6 +222,27 @@ def lineage_gap(path: Path, title: str, pairs: pd.DataFrame, gaps: pd.DataFrame)
         fig.legend(loc="outside lower left", ncols=2, fontsize=10)
 
 
+def lineage_gap_text(pairs: pd.DataFrame) -> Text:
+    """Return the words of `lineage_gap`. pairs: as for it."""
+    pairs = pairs[pairs["train_cell"] < pairs["test_cell"]]
+    loss, same = pairs["loss"], pairs["same_lineage"].astype(bool)
+    text = (
+        f"Scatter of {count(len(pairs), 'pair')} of cell types: AUROC lost when the two swap "
+        f"models, from {number(loss.min(), sign=True)} to {number(loss.max(), sign=True)}, "
+        "against the share of genes with the same label in both."
+    )
+    if 0 < same.sum() < len(same):
+        text += (
+            f" The mean loss is {number(loss[same].mean(), sign=True)} within a lineage and "
+            f"{number(loss[~same].mean(), sign=True)} between lineages."
+        )
+    return Text(
+        text,
+        "Loss by lineage. Two cell types that swap models lose the mean of their own two AUROCs "
+        "minus the mean of the two swapped ones.",
+    )
+
+
 def clusters(
     path: Path, title: str, pairs: pd.DataFrame, order: np.ndarray, agreement: str
 ) -> None:
@@ -193,3 +266,13 @@ def clusters(
         ax.spines[:].set_visible(False)
         lineage_legend(fig, known)
         ax.set_title(f"Cell types, clustered by what they lose\n{title}\n{agreement}")
+
+
+def clusters_text(cell_types: int, found: pd.Series) -> Text:
+    """Return the words of `clusters`. found: clusters, adjusted_rand and p."""
+    return Text(
+        f"Matrix of what each two of {cell_types} cell types lose by swapping models, ordered by "
+        f"clustering into {int(found['clusters'])} clusters; agreement with lineages: adjusted "
+        f"Rand index {number(found['adjusted_rand'], 2)}, p {number(found['p'])}.",
+        "Cell types clustered by what they lose when they swap models.",
+    )

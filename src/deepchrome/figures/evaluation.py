@@ -7,6 +7,10 @@ import pandas as pd
 
 from deepchrome.data.reference import lineage
 from deepchrome.figures.style import figure, tick_names
+from deepchrome.figures.text import Text, count, number
+
+SCORED = "Each cell type's test genes, scored by its own models, which never saw them"
+"""What every score of stage evaluate is."""
 
 
 def cells(
@@ -26,6 +30,23 @@ def cells(
         ax.grid(axis="x", color="#dddddd")
         ax.set_axisbelow(True)
         ax.set_title(f"{title}\n(dots: seeds, coloured by lineage; dotted: mean)")
+
+
+def cells_text(scores: pd.DataFrame, mean: float) -> Text:
+    """Return the words of `cells`. scores: cell, seed, auroc. mean: over cell types."""
+    by_cell = scores.groupby("cell")["auroc"].mean()
+    worst, best = by_cell.idxmin(), by_cell.idxmax()
+    said = (
+        f"It is {number(mean)}."
+        if len(by_cell) == 1
+        else f"Lowest {worst} with {number(by_cell[worst])}, highest {best} with "
+        f"{number(by_cell[best])}; mean {number(mean)}."
+    )
+    return Text(
+        f"Dot plot of test AUROC, a row for each of {count(len(by_cell), 'cell type')}, ordered by "
+        f"lineage, {count(scores['seed'].nunique(), 'dot')} a row. {said}",
+        f"AUROC by cell type. {SCORED}.",
+    )
 
 
 def curves(
@@ -53,3 +74,16 @@ def curves(
             ax.set(xlabel=x_label, ylabel=y_label, xlim=(0, 1), ylim=(0, 1.01), aspect="equal")
             ax.legend(loc="lower right" if name == "roc" else "lower left")
         fig.suptitle(f"Test genes: {title} (thin lines: cell types, coloured by lineage)")
+
+
+def curves_text(cell_types: int, roc: pd.DataFrame, precision_recall: pd.DataFrame) -> Text:
+    """Return the words of `curves`. roc: fpr, tpr; precision_recall: recall, precision: means."""
+    at_fpr = roc.loc[(roc["fpr"] - 0.1).abs().idxmin(), "tpr"]
+    at_recall = precision_recall.loc[(precision_recall["recall"] - 0.8).abs().idxmin(), "precision"]
+    return Text(
+        f"Two panels of curves on test genes, thin for each of {count(cell_types, 'cell type')}, "
+        f"thick for their mean. Left, ROC: at a false positive rate of 0.1 the mean true positive "
+        f"rate is {number(at_fpr, 2)}. Right, precision and recall: at a recall of 0.8 the mean "
+        f"precision is {number(at_recall, 2)}.",
+        "Curves on the test genes, interpolated on a common grid and averaged over cell types.",
+    )

@@ -1,5 +1,6 @@
 """Figures of generated signals beside real ones."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -11,9 +12,11 @@ from PIL import Image
 from deepchrome import MARKS
 from deepchrome.data.reference import lineage
 from deepchrome.figures.style import BLUE, GREY, ORANGE, STYLE, figure
+from deepchrome.figures.text import Text, cited
 from deepchrome.figures.window import strip, x_label
 from deepchrome.interpretation.histone_code import CENTRES
-from deepchrome.interpretation.quality import Set, log_signals, mark_correlations
+from deepchrome.interpretation.quality import Set, mark_correlations
+from deepchrome.interpretation.signals import log_signals
 
 MILLISECONDS = 100
 """For which a frame of the animation is shown."""
@@ -67,6 +70,16 @@ def means(path: Path, title: str, made: Set, real: Set, orientation: str) -> Non
         fig.suptitle(f"What high and low genes look like, on average: {title}")
 
 
+def means_text(numbers: Sequence[tuple[str, str]]) -> Text:
+    """Return the words of `means`. numbers: those of the stage, name and value."""
+    return Text(
+        "Heat maps of bins by marks: mean generated signals of high and of low genes, beside the "
+        "means of real held-out genes, and their differences." + cited(numbers, "profile"),
+        "Mean signals. Generated genes of either label beside real ones that the generator was "
+        "not trained on.",
+    )
+
+
 def profiles(path: Path, title: str, made: Set, real: Set, orientation: str) -> None:
     """Draw each mark around the TSS: mean of high and low, and the middle half of genes."""
     with figure(path, 13, 5.6, nrows=2, ncols=len(MARKS), sharex=True, sharey="col") as (fig, axes):
@@ -87,6 +100,16 @@ def profiles(path: Path, title: str, made: Set, real: Set, orientation: str) -> 
         axes[0, -1].legend(loc="upper right")
         fig.supxlabel(x_label(orientation), fontsize=11)
         fig.suptitle(f"Marks around the TSS: {title} (lines: means; bands: middle half of genes)")
+
+
+def profiles_text(numbers: Sequence[tuple[str, str]]) -> Text:
+    """Return the words of `profiles`. numbers: as for `means_text`."""
+    return Text(
+        "Lines with bands around the TSS, a panel for each mark: generated and real genes, high "
+        "and low." + cited(numbers, "profile"),
+        "Profiles of the marks around the TSS: means by bin, with bands, of generated and of "
+        "held-out real genes.",
+    )
 
 
 def genes(
@@ -121,6 +144,16 @@ def genes(
         fig.suptitle(f"Single genes, drawn at random: {title}")
 
 
+def genes_text(numbers: Sequence[tuple[str, str]]) -> Text:
+    """Return the words of `genes`. numbers: as for `means_text`."""
+    return Text(
+        "Sheet of single generated genes, each beside the real gene nearest to it."
+        + cited(numbers, "nearest", "distance", "copy"),
+        "Single genes. Each generated gene beside its nearest real one: alike in kind, and not a "
+        "copy.",
+    )
+
+
 def correlation(path: Path, title: str, made: np.ndarray, real: np.ndarray) -> None:
     """Draw how marks go together over genes: correlations of log sums, generated and real."""
     n = len(MARKS)
@@ -141,6 +174,15 @@ def correlation(path: Path, title: str, made: np.ndarray, real: np.ndarray) -> N
             ax.set_title(name)
         fig.colorbar(image, ax=axes, label="correlation over genes")
         fig.suptitle(f"Which marks go together: {title} (log of each gene's sum)")
+
+
+def correlation_text(numbers: Sequence[tuple[str, str]]) -> Text:
+    """Return the words of `correlation`. numbers: as for `means_text`."""
+    return Text(
+        "Two matrices, mark by mark: correlation of marks in generated and in real genes."
+        + cited(numbers, "correlation"),
+        "Which marks go together, in generated and in real genes.",
+    )
 
 
 def cells(path: Path, title: str, by_cell: dict[str, list[np.ndarray]], orientation: str) -> None:
@@ -178,6 +220,14 @@ def cells(path: Path, title: str, by_cell: dict[str, list[np.ndarray]], orientat
         fig.suptitle(f"Generated signals by cell type, means: {title}")
 
 
+def cells_text() -> Text:
+    """Return the words of `cells`."""
+    return Text(
+        "Mean generated signals of high and of low genes, cell types side by side.",
+        "Mean generated signals by cell type: the generator is told label and cell type.",
+    )
+
+
 def walk(path: Path, title: str, frames: np.ndarray, cell: str, orientation: str) -> None:
     """Draw the way from low to high as a filmstrip: one generated gene a row.
 
@@ -198,6 +248,15 @@ def walk(path: Path, title: str, frames: np.ndarray, cell: str, orientation: str
         fig.supxlabel(x_label(orientation), fontsize=11)
         fig.colorbar(image, ax=axes, label="log(1 + what is expected)", extend="max")
         fig.suptitle(f"From low to high: four generated genes of {cell}, {title}")
+
+
+def walk_text() -> Text:
+    """Return the words of `walk`."""
+    return Text(
+        "Filmstrip, from left to right: four generated genes, a row each, whose label is moved "
+        "from low to high in steps.",
+        "From low to high. Each row keeps its latent vector; only the label moves.",
+    )
 
 
 def animation(path: Path, title: str, frames: np.ndarray, cell: str, orientation: str) -> None:
@@ -227,6 +286,14 @@ def animation(path: Path, title: str, frames: np.ndarray, cell: str, orientation
         plt.close(fig)
     first, *rest = [*drawn, *drawn[-2:0:-1]]
     first.save(path, save_all=True, append_images=rest, duration=MILLISECONDS, loop=0)
+
+
+def animation_text() -> Text:
+    """Return the words of `animation`."""
+    return Text(
+        "Animation of the walk from low to high that the filmstrip shows.",
+        "the walk from low to high, moving",
+    )
 
 
 def quality(path: Path, title: str, measured: pd.DataFrame) -> None:
@@ -264,3 +331,13 @@ def quality(path: Path, title: str, measured: pd.DataFrame) -> None:
             ax.grid(axis="x", color="#eeeeee")
         axes[0].set_yticks(range(len(rows)), [name for name, _ in rows.values()])
         fig.suptitle(f"How far to trust generated signals: {title} (dotted: real against real)")
+
+
+def quality_text(numbers: Sequence[tuple[str, str]]) -> Text:
+    """Return the words of `quality`. numbers: as for `means_text`."""
+    return Text(
+        "How well generated genes can be told from real ones, beside real against real and beside "
+        "simpler generators." + cited(numbers, "separability", "train on generated"),
+        "How far to trust the generator. All measures are on held-out genes, at equal sample "
+        "sizes.",
+    )

@@ -1,5 +1,6 @@
 """Figures of what the models look for."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from deepchrome.figures.style import (
     UP,
     figure,
 )
+from deepchrome.figures.text import Text, cited, rows, spoken
 from deepchrome.figures.window import color_limit, strip, x_label
 
 
@@ -68,6 +70,16 @@ def attribution(
         )
 
 
+def attribution_text(numbers: Sequence[tuple[str, str]]) -> Text:
+    """Return the words of `attribution`. numbers: those of the stage, name and value."""
+    return Text(
+        "Heat map of marks by position: mean attribution for high genes."
+        + cited(numbers, "attribution", "sum", "stability"),
+        "Integrated gradients of test genes, averaged: how much each bin of each mark adds to the "
+        "score.",
+    )
+
+
 def occlusion(
     path: Path,
     title: str,
@@ -99,6 +111,14 @@ def occlusion(
             f"Occlusion: {title}\n(replaced by the same part of other genes; "
             "dots: cell types, coloured by lineage)"
         )
+
+
+def occlusion_text(numbers: Sequence[tuple[str, str]]) -> Text:
+    """Return the words of `occlusion`. numbers: as for `attribution_text`."""
+    return Text(
+        "Change of the score when a mark or a region is taken away." + cited(numbers, "occlusion"),
+        "Occlusion by mark and by region: how the score changes without them.",
+    )
 
 
 def maximisation(
@@ -161,6 +181,16 @@ def maximisation(
         )
 
 
+def maximisation_text(numbers: Sequence[tuple[str, str]]) -> Text:
+    """Return the words of `maximisation`. numbers: as for `attribution_text`."""
+    return Text(
+        "Inputs optimised for the highest class score, without and with the generator as a "
+        "constraint, side by side." + cited(numbers, "maximisation"),
+        "Activation maximisation. Left as in DeepChrome 2016: an input optimised for the class "
+        "score; right the same within what the generator can make.",
+    )
+
+
 def attention(
     path: Path,
     title: str,
@@ -190,6 +220,14 @@ def attention(
         axes[2].set_ylim(len(MARKS) - 0.5, -0.5)
         axes[2].legend()
         fig.suptitle(f"Where the model looks: attention, {title} (mean over cell types)")
+
+
+def attention_text(numbers: Sequence[tuple[str, str]]) -> Text:
+    """Return the words of `attention`. numbers: as for `attribution_text`."""
+    return Text(
+        "Attention over bins and over marks, means over test genes." + cited(numbers, "attention"),
+        "Attention of the model over bins and marks.",
+    )
 
 
 def code(
@@ -270,3 +308,23 @@ def code(
             f"The code of histones: {title}{note}\n"
             "(red: up, blue: down, each mark in its own range; agree: methods with the same sign)"
         )
+
+
+def code_text(marks: pd.DataFrame | None) -> Text:
+    """Return the words of `code`. marks: as for it; None where the table is not there."""
+    text = "Summary, a row for each mark: sign, size and place of its effect on the prediction."
+    if marks is not None:
+        names = [spoken(name) for name in marks.columns]
+        told = [
+            f"{row[0]}: "
+            + ", ".join(
+                f"{name} {value}" for name, value in list(zip(names, row, strict=True))[1:4]
+            )
+            for row in rows(marks.head(10))
+        ]
+        text += f" {'; '.join(told)}."
+    return Text(
+        text,
+        "The code of histones: for each mark, what it does to the prediction and where, by every "
+        "method.",
+    )

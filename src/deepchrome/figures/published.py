@@ -8,6 +8,7 @@ import pandas as pd
 
 from deepchrome.data.reference import lineage
 from deepchrome.figures.style import GREY, figure, tick_names
+from deepchrome.figures.text import Text, number
 
 
 def published_beside_ours(path: Path, title: str, table: pd.DataFrame) -> None:
@@ -56,3 +57,17 @@ def published_beside_ours(path: Path, title: str, table: pd.DataFrame) -> None:
             reason = table.loc[~table["comparable"], "reason"].iloc[0]
             note = "\n" + "\n".join(textwrap.wrap(f"hollow, grey: not comparable; {reason}", 100))
         fig.suptitle(f"Published beside ours: {title}{note}")
+
+
+def published_text(table: pd.DataFrame, said: str) -> Text:
+    """Return the words of `published_beside_ours`. said: a sentence on all sources."""
+    first = table[table["source"] == table["source"].iloc[0]]
+    return Text(
+        f"Left: published against our AUROC, {len(first):,} pairs, "
+        f"{int(first['comparable'].sum()):,} of them comparable. Right: ours minus published "
+        f"by cell type, from {number(first['difference'].min(), sign=True)} to "
+        f"{number(first['difference'].max(), sign=True)}, mean "
+        f"{number(first['difference'].mean(), sign=True)}. {said}",
+        "Published results beside ours. Hollow grey: not comparable, because the published scores "
+        "are against labels that compare RPKM as text.",
+    )

@@ -7,6 +7,7 @@ from matplotlib.ticker import MaxNLocator
 
 from deepchrome.data.reference import lineage
 from deepchrome.figures.style import figure
+from deepchrome.figures.text import Text, count, number
 
 
 def curves(path: Path, title: str, history: pd.DataFrame) -> None:
@@ -29,3 +30,17 @@ def curves(path: Path, title: str, history: pd.DataFrame) -> None:
         axes[0].legend()
         n = len(order)
         fig.suptitle(f"{title}: {n} cell type{'s' * (n > 1)} (thin lines, coloured by lineage)")
+
+
+def curves_text(means: pd.DataFrame) -> Text:
+    """Return the words of `curves`. means: over models, by epoch: train_loss, valid_auroc."""
+    last = means.iloc[-1]
+    peak = means.loc[means["valid_auroc"].idxmax()]
+    return Text(
+        f"Two panels over {count(len(means), 'epoch')}. Left: the mean training loss falls "
+        f"from {number(means['train_loss'].iloc[0])} to {number(last['train_loss'])}. Right: "
+        f"the mean AUROC on validation genes is highest, {number(peak['valid_auroc'])}, in "
+        f"epoch {int(peak['epoch'])}.",
+        "Training. The epoch with the best AUROC on validation genes is kept; test genes play no "
+        "part.",
+    )

@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 
 from deepchrome.data.reference import lineage
+from deepchrome.errors import joined
 from deepchrome.figures.style import BLUE, ORANGE, figure
+from deepchrome.figures.text import Text, interval, number, spoken
 
 
 def sets(path: Path, title: str, by_cell: pd.DataFrame, means: pd.DataFrame) -> None:
@@ -31,7 +33,7 @@ def sets(path: Path, title: str, by_cell: pd.DataFrame, means: pd.DataFrame) -> 
         for one in means.itertuples():
             unit = "cell type" if one.n_cells == 1 else "cell types"
             of = "" if one.n == tested else f"; for {one.n} of {tested}"
-            names.append(f"{one.training_set.replace('_', ' ')}\n{one.n_cells:.3g} {unit}{of}")
+            names.append(f"{spoken(one.training_set)}\n{one.n_cells:.3g} {unit}{of}")
         ax.set_yticks(range(len(means)), names)
         ax.set(
             ylim=(len(means) - 0.5, -0.5), xlabel="AUROC minus that of the cell type's own model"
@@ -43,6 +45,21 @@ def sets(path: Path, title: str, by_cell: pd.DataFrame, means: pd.DataFrame) -> 
             f"Training on several cell types: {title}\n"
             "(mean, 95% interval; dots: tested cell types, coloured by lineage)"
         )
+
+
+def sets_text(means: pd.DataFrame, model: str) -> Text:
+    """Return the words of `sets`. means: as for it."""
+    listed = "; ".join(
+        f"{spoken(row.training_set)} {number(row.difference, sign=True)} "
+        f"({interval(row.low, row.high, sign=True)})"
+        for row in means[means["training_set"] != "own"].itertuples()
+    )
+    return Text(
+        "Dots with 95% intervals, a row for each training set: AUROC minus that of the cell type's "
+        f"own model. {listed}.",
+        f"Training sets. {model}, trained on each set and tested on the same test genes as the "
+        "cell type's own model.",
+    )
 
 
 def curve(path: Path, title: str, curve: pd.DataFrame, found: str) -> None:
@@ -78,3 +95,16 @@ def curve(path: Path, title: str, curve: pd.DataFrame, found: str) -> None:
         ax.legend(title="training genes (bars: 95% intervals)", ncols=2, loc="upper left")
         words = "\n".join(found.split(", ")) if found else ""
         ax.set_title(f"More data, or more diverse data? {title}\n{words}".rstrip())
+
+
+def curve_text(curve: pd.DataFrame) -> Text:
+    """Return the words of `curve`. curve: as for it."""
+    most = curve["n_cells"].max()
+    last = curve[curve["n_cells"] == most].set_index("examples")["gain"]
+    ends = joined(f"{number(gain, sign=True)} with {what}" for what, gain in last.items())
+    return Text(
+        "Two lines: AUROC above that of one other cell type, against the number of cell types "
+        f"trained on. At {most} cell types: {ends} of their training genes.",
+        "More data, or more diverse data? Trained on 1, 2, 4, ... other cell types, with all their "
+        "training genes and with as many as one cell type has.",
+    )

@@ -2,6 +2,8 @@
 
 page.py        the pieces of a page (figure, table, section) and how they become one HTML file
 run.py         what the stages of a run have left, read and checked
-sections.py    one function a question: what a run's files say to it
-comparison.py  experiments beside each other
+overview.py    the page of a run, put together from one module a question:
+               data_quality, labels, expression, architectures, cell_types, training_sets,
+               generated, interpretation
+comparison.py  the page of experiments beside each other
 """

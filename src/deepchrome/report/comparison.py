@@ -1,38 +1,17 @@
-"""Models beside each other: the two of a run, and experiments."""
+"""Experiments beside each other: the page, and what of it also compares the models of a run."""
 
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from deepchrome.evaluation import comparison as compare
-from deepchrome.evaluation import experiments
 from deepchrome.evaluation.comparison import Comparison, duration, p_value
-from deepchrome.evaluation.experiments import Experiment, check_same_data
+from deepchrome.evaluation.experiments import Experiment
 from deepchrome.figures import comparison as figures
+from deepchrome.figures.text import count, interval, number, sentence
 from deepchrome.params import CompareParams
-from deepchrome.report.page import (
-    Figure,
-    Page,
-    Section,
-    Table,
-    count,
-    interval,
-    number,
-    picture,
-    sentence,
-)
-from deepchrome.report.run import Run
-from deepchrome.report.sections import SIMULATED
+from deepchrome.report.page import SIMULATED, Figure, Page, Section, Table, picture
 
-QUESTION = "Does a CNN do better than a linear network?"
-HOW = "Nine architectures as experiments on the same data, and two of your choice:"
-COMMANDS = ("make study", "deepchrome report --compare study-deepchrome study-linear_sum")
-TWO = (
-    "These are the two architectures of this run: {model} is trained by stage train, {other} by "
-    "stage training_sets. Other networks of either kind may do better or worse than these."
-)
 METHOD = (
     "Both score the same test genes of every cell type. The interval of the difference is over "
     "cell types and genes (genes are shared between cell types, so what they favour by chance they "
@@ -41,73 +20,6 @@ METHOD = (
     "otherwise it is undecided. Differences within a cell type are tested by DeLong's method "
     "(docs/studies.md)."
 )
-
-
-def of_run(run: Run, params: CompareParams) -> Section:
-    """Compare the two architectures of a run: that of `train` and that of `training_sets`.
-
-    On the test genes of each cell type, both trained on its own training genes. Where the run has
-    only one, the section says how to compare.
-    """
-    model = run.json("models/train/model.json", "train")
-    said = f"{model['model']} ({model['parameters']:,} parameters)"
-    predicted = [run.root / f"predictions/{stage}.parquet" for stage in STAGES]
-    both = all(run.ran(stage) for stage in STAGES) and all(path.is_file() for path in predicted)
-    other = run.json("models/training_sets/model.json", "training_sets") if both else model
-    if other["model"] == model["model"]:
-        return Section(
-            "architectures",
-            QUESTION,
-            f"This run alone cannot tell: it trained one architecture, {said}.",
-            more=[HOW],
-            commands=COMMANDS,
-        )
-    tables = [experiments.predicted(str(path), path.read_bytes()) for path in predicted]
-    own = [
-        tables[0]["train_cell"] == tables[0]["test_cell"],
-        tables[1]["train_cell"] == "own",
-    ]
-    scores = [
-        experiments.by_cell(str(path), table[(table["split"] == "test") & chosen])
-        for path, table, chosen in zip(predicted, tables, own, strict=True)
-    ]
-    cells = [cell for cell in scores[0] if cell in scores[1]]
-    trained = [
-        Experiment(
-            name=info["model"],
-            settings={},
-            protocol="tuned",
-            dataset=run.data.info,
-            model=info,
-            scores={cell: one[cell] for cell in cells},
-            between=np.nan,
-            seconds=np.nan,
-        )
-        for info, one in zip((model, other), scores, strict=True)
-    ]
-    check_same_data(trained)
-    found = compare.analyse(trained, between=False, params=params)
-    pair = found.pairs.iloc[0]
-    asked = {model["architecture"], other["architecture"]} == {"deepchrome", "linear"}
-    return Section(
-        "architectures",
-        QUESTION if asked else f"Does {model['model']} do better than {other['model']}?",
-        sentence(pair["sentence"].replace("undecided: ", "undecided, ")),
-        word=pair["verdict"],
-        more=[f"{TWO.format(model=model['model'], other=other['model'])} {HOW}"],
-        commands=COMMANDS,
-        figures=draw(found, params, ("auroc.png", "differences.png")),
-        tables=[models_table(found), cells_table(found)],
-        method=[
-            METHOD.format(margin=params.equivalence_margin),
-            "Both are trained on each cell type's own training genes, with the same seeds.",
-        ],
-        files=[f"predictions/{stage}.parquet" for stage in STAGES],
-    )
-
-
-STAGES = ("evaluate", "training_sets")
-"""Whose predictions `of_run` compares."""
 
 
 def page(chosen: Sequence[Experiment], found: Comparison, params: CompareParams) -> Page:
@@ -121,7 +33,7 @@ def page(chosen: Sequence[Experiment], found: Comparison, params: CompareParams)
         "Which scores highest?",
         sentence(lead),
         points=[sentence(line.strip()) for line in others],
-        figures=draw(found, params, ("auroc.png",)),
+        figures=[scores_figure(found)],
         tables=[models_table(found)],
         method=[
             "A model's score is its AUROC on each cell type's test genes, the mean over seeds and "
@@ -138,7 +50,7 @@ def page(chosen: Sequence[Experiment], found: Comparison, params: CompareParams)
         + f" (margin {margin:g} AUROC).",
         word=str(found.pairs["verdict"].iloc[0]) if pairs == 1 else "",
         points=[sentence(one) for one in found.pairs["sentence"]],
-        figures=draw(found, params, ("differences.png",)),
+        figures=[differences_figure(found, margin)],
         tables=[pairs_table(found)],
         method=[
             METHOD.format(margin=margin),
@@ -178,45 +90,20 @@ def in_cells(found: Comparison) -> str:
     )
 
 
-def draw(found: Comparison, params: CompareParams, names: tuple[str, ...]) -> list[Figure]:
-    """Draw and embed the figures of a comparison."""
-    models = "; ".join(
-        f"{row.model} {number(row.auroc)} ({interval(row.low, row.high)})"
-        for row in found.models.itertuples()
-    )
-    pairs = "; ".join(
-        f"{row.first} minus {row.second} {number(row.difference)} "
-        f"({interval(row.low, row.high)}), {row.verdict}"
-        for row in found.pairs.itertuples()
-    )
+def scores_figure(found: Comparison) -> Figure:
+    """Draw and embed each model's score."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder)
-        made = []
-        if "auroc.png" in names:
-            figures.scores(path / "auroc.png", found.title, found.models, found.cells)
-            made.append(
-                picture(
-                    path / "auroc.png",
-                    "Mean test AUROC with its 95% interval, a row for each model, and a circle "
-                    f"for each cell type. {models}.",
-                    "Mean AUROC over cell types. Bars: 95% intervals over genes and cell types; "
-                    "circles: cell types.",
-                )
-            )
-        if "differences.png" in names:
-            figures.differences(
-                path / "differences.png", found.title, found.pairs, params.equivalence_margin
-            )
-            made.append(
-                picture(
-                    path / "differences.png",
-                    f"Differences with 95% intervals beside the margin, a row for each pair. "
-                    f"{pairs}.",
-                    "Paired differences. Bars: 95% intervals over cell types and genes; grey: "
-                    "within the margin.",
-                )
-            )
-    return made
+        path = Path(folder, "auroc.png")
+        figures.scores(path, found.title, found.models, found.cells)
+        return picture(path, figures.scores_text(found.models))
+
+
+def differences_figure(found: Comparison, margin: float) -> Figure:
+    """Draw and embed the difference of every pair beside the margin."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "differences.png")
+        figures.differences(path, found.title, found.pairs, margin)
+        return picture(path, figures.differences_text(found.pairs))
 
 
 def models_table(found: Comparison) -> Table:

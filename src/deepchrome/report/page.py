@@ -2,20 +2,26 @@
 
 import base64
 import io
-import math
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from deepchrome import __version__
 from deepchrome.errors import DeepChromeError
+from deepchrome.figures.text import Text, numeric, rows, spoken
 
 CSS_DPI = 96
 """Pixels of CSS in an inch."""
+
+SIMULATED = (
+    "The data are simulated, with statistics fitted on real chromatin. Every number and figure on "
+    "this page describes the simulation; none is a finding about real cells."
+)
+"""The notice of a page of simulated data."""
 
 LONG = 12
 """A table with more rows is folded away."""
@@ -44,6 +50,17 @@ class Table:
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
     text: Sequence[str]
+
+    @classmethod
+    def of(cls, caption: str, table: pd.DataFrame) -> "Table":
+        """Return a table as a stage wrote it."""
+        numbers = numeric(table)
+        return cls(
+            caption,
+            [spoken(name) for name in table.columns],
+            rows(table),
+            text=[spoken(name) for name in table.columns if name not in numbers],
+        )
 
     @property
     def long(self) -> bool:
@@ -112,7 +129,7 @@ def render(page: Page) -> str:
     )
 
 
-def picture(path: Path, alt: str, caption: str) -> Figure:
+def picture(path: Path, text: Text) -> Figure:
     """Embed a PNG or GIF.
 
     Raises DeepChromeError where the file is not a whole picture.
@@ -134,38 +151,6 @@ def picture(path: Path, alt: str, caption: str) -> Figure:
         f"data:image/{kind};base64,{encoded}",
         round(width * scale),
         round(height * scale),
-        alt,
-        caption,
+        text.alt,
+        text.caption,
     )
-
-
-def number(value: float | None, digits: int = 3, sign: bool = False) -> str:
-    """Write a number with a true minus; a dash where it is not defined."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    rounded = round(float(value), digits) + 0.0  # no minus before zero
-    return f"{rounded:{'+' if sign and rounded else ''},.{digits}f}".replace("-", "−")
-
-
-def interval(low: float | None, high: float | None, digits: int = 3, sign: bool = False) -> str:
-    """Write an interval: "0.886 to 0.906"; a dash where it is not defined."""
-    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
-        return "–"
-    return f"{number(low, digits, sign)} to {number(high, digits, sign)}"
-
-
-def sentence(text: str) -> str:
-    """End with a stop; minuses before numbers become true ones."""
-    text = re.sub(r"(?<![\w.)-])-(?=[\d.])", "−", text.strip())
-    return text if text.endswith((".", "!", "?")) else f"{text}."
-
-
-def join(items: Iterable[str]) -> str:
-    """Join with commas and an "and"."""
-    *first, last = list(items)
-    return f"{', '.join(first)} and {last}" if first else last
-
-
-def count(n: int, one: str, many: str = "") -> str:
-    """Write "1 cell type", "1,200 genes"."""
-    return f"{n:,} {one if n == 1 else many or f'{one}s'}"

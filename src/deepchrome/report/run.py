@@ -1,7 +1,8 @@
 """What the stages of a run have left, read and checked."""
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pandas as pd
 
 from deepchrome.data.dataset import Dataset
 from deepchrome.errors import DeepChromeError
+from deepchrome.figures.text import Text, interval, plain, sentence, spoken
 from deepchrome.report.page import Figure, picture
 
 
@@ -69,10 +71,18 @@ class Run:
         """Whether a file of plots/<stage> is there."""
         return (self.root / "plots" / name).is_file()
 
-    def text(self, name: str) -> str:
-        """Read a text of plots/<stage>; empty where there is none."""
-        path = self.root / "plots" / name
-        return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
+    def verdict(self, stage: str) -> tuple[str, list[str]]:
+        """Read what a stage has found: the first sentence, and the rest as a paragraph.
+
+        Both empty where it wrote no verdict.
+        """
+        path = self.root / "plots" / stage / "verdict.txt"
+        text = path.read_text(encoding="utf-8").strip() if path.is_file() else ""
+        if not text:
+            return "", []
+        split = re.split(r"(?<=[.!?])\s+(?=[A-Z\"'(])", " ".join(text.split()))
+        first, *rest = map(sentence, split)
+        return first, [" ".join(rest)] if rest else []
 
     def ran(self, stage: str) -> bool:
         """Whether a stage has run on this dataset; if not, `absent` says why."""
@@ -91,11 +101,11 @@ class Run:
             return f"plots/{stage} is not here; run 'dvc repro {stage}' or 'dvc checkout'"
         return ""
 
-    def figures(self, *wanted: tuple[str, Callable[[], str], str]) -> list[Figure]:
-        """Embed those figures that are there: name below plots, what it shows, how computed."""
+    def figures(self, wanted: Mapping[str, Callable[[], Text]]) -> list[Figure]:
+        """Embed those figures that are there. wanted: by name below plots, their words."""
         return [
-            picture(self.root / "plots" / name, alt(), caption)
-            for name, alt, caption in wanted
+            picture(self.root / "plots" / name, text())
+            for name, text in wanted.items()
             if self.has(name)
         ]
 
@@ -112,3 +122,16 @@ class Fields(dict[str, Any]):
             f"{self._path}: no {key!r} (found {', '.join(self) or 'nothing'}); "
             f"run 'dvc repro {self._stage}'"
         )
+
+
+def numbers(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the numbers of a stage by name; an interval stands behind its value."""
+    found = []
+    for key, value in metrics.items():
+        if key in ("dataset", "verdict") or key.endswith("_ci95"):
+            continue
+        text = plain(value)
+        if metrics.get(f"{key}_ci95"):
+            text += f" (95% interval {interval(*metrics[f'{key}_ci95'])})"
+        found.append((spoken(key), text))
+    return found

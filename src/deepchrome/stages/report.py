@@ -1,16 +1,20 @@
 """report: the page that a person opens after a run, and one that puts experiments beside."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from deepchrome.console import console
+from deepchrome.console import console, progress
 from deepchrome.evaluation import comparison as compare
-from deepchrome.evaluation.experiments import check_same_data, read
+from deepchrome.evaluation.experiments import check_comparable, read
 from deepchrome.files import replacing
 from deepchrome.params import CompareParams
-from deepchrome.report import comparison, sections
+from deepchrome.report import comparison, overview
 from deepchrome.report.page import Page, render
 from deepchrome.report.run import Run
+
+COMPARING = partial(progress, "compare", "cell types")
+"""The bar of a comparison."""
 
 
 def run(params: CompareParams, root: str = ".", output: str = "reports/index.html") -> None:
@@ -19,9 +23,7 @@ def run(params: CompareParams, root: str = ".", output: str = "reports/index.htm
     It has a section for every stage that ran on the present dataset; the same files give the same
     page. Raises DeepChromeError where a file of such a stage is missing or damaged.
     """
-    found = Run(root)
-    page = sections.page(found, lambda: comparison.of_run(found, params))
-    write(page, Path(root, output))
+    write(overview.page(Run(root), params, COMPARING), Path(root, output))
 
 
 def run_comparison(names: Sequence[str], params: CompareParams, output: str | Path) -> None:
@@ -30,8 +32,8 @@ def run_comparison(names: Sequence[str], params: CompareParams, output: str | Pa
     Raises DeepChromeError as `compare.run` does.
     """
     experiments = [read(name, between=False) for name in compare.choose(names, everything=False)]
-    check_same_data(experiments)
-    found = compare.analyse(experiments, between=False, params=params)
+    check_comparable(experiments)
+    found = compare.analyse(experiments, between=False, params=params, progress=COMPARING)
     write(comparison.page(experiments, found, params), Path(output))
 
 
