@@ -17,10 +17,11 @@ from statsmodels.stats.multitest import multipletests
 from torch.utils.tensorboard import SummaryWriter
 
 from conftest import ROOT, set_param
+from deepchrome.console import console
 from deepchrome.data.dataset import CellType
-from deepchrome.evaluation import comparison as compare
-from deepchrome.evaluation import experiments, predictions
+from deepchrome.evaluation import comparison, experiments, predictions
 from deepchrome.evaluation.metrics import auroc
+from deepchrome.tools.compare import FILES
 
 CELLS = ["E003", "E016", "E057", "E066", "E071", "E095", "E116", "E123"]
 GENES = np.array([f"ENSG{i:011d}" for i in range(240)])
@@ -219,7 +220,7 @@ def test_three_experiments(repo):
         if not name.startswith(".dvc/tmp"):
             assert after[name] == content, name
     report = repo.path / "reports/compare"
-    assert sorted(path.name for path in report.iterdir()) == sorted(compare.FILES)
+    assert sorted(path.name for path in report.iterdir()) == sorted(FILES)
     assert (report / "verdicts.txt").read_text().splitlines()[-1] in printed
     for name in ("auroc.png", "differences.png"):
         assert (report / name).read_bytes().startswith(b"\x89PNG")
@@ -451,7 +452,7 @@ def pair(low, high, p_holm, n_cells=8):
     ],
 )  # fmt: skip
 def test_verdicts(one, word, sentence):
-    assert compare.verdict(one, 3, 1000, 0.01) == (word, sentence)
+    assert comparison.verdict(one, 3, 1000, 0.01) == (word, sentence)
 
 
 def test_training_time_from_tensorboard(tmp_path):
@@ -476,7 +477,7 @@ def test_training_time_from_tensorboard(tmp_path):
 
 
 def test_tables_fit_80_columns(faked, monkeypatch):
-    monkeypatch.setattr(compare.console, "width", 80)
+    monkeypatch.setattr(console, "width", 80)
     for name in ("deepchrome_strided", "fully_connected"):
         path = faked.path / "made" / name / "train/model.json"
         path.write_text(path.read_text().replace("12,", "3843351,"))

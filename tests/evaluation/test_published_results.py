@@ -12,7 +12,7 @@ from deepchrome import params
 from deepchrome.data import reference
 from deepchrome.data.dataset import Dataset
 from deepchrome.data.sources import expression
-from deepchrome.evaluation import independence, published_results
+from deepchrome.evaluation import decomposition, published_results
 from deepchrome.evaluation.published_results import NOT_COMPARABLE
 from deepchrome.figures import cross_cell, evaluation
 
@@ -241,5 +241,5 @@ def test_published_columns_follow_the_flipped_labels():
             rule(values, median) for rule in (expression.text_labels, expression.numeric_labels)
         )
         flipped.append(np.mean(texts != numbers))
-    columns = independence.effects(wide.to_numpy()).columns
+    columns = decomposition.effects(wide.to_numpy()).columns
     assert np.corrcoef(columns, flipped)[0, 1] == pytest.approx(-0.94, abs=0.005)

@@ -11,8 +11,8 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
 from deepchrome.evaluation import statistics
+from deepchrome.evaluation.estimate import Estimate
 from deepchrome.evaluation.metrics import GeneBootstrap, auroc
-from deepchrome.evaluation.statistics import Estimate
 
 # scores with ties; at least two genes of each class
 scores = st.lists(st.integers(0, 6), min_size=4, max_size=25)
@@ -79,7 +79,7 @@ def test_delong_errs_as_often_as_it_says():
         shared = label + rng.normal(size=n)
         found = statistics.delong(label, shared + rng.normal(size=n), shared + rng.normal(size=n))
         wrong += found.p < 0.05
-        assert (found.p < 0.05) == (not found.interval().low < 0 < found.interval().high)
+        assert (found.p < 0.05) == (not found.low < 0 < found.high)
     assert wrong / repeats == pytest.approx(0.05, abs=3 * np.sqrt(0.05 * 0.95 / repeats))
 
 
@@ -92,7 +92,7 @@ def test_delong_interval_holds_the_true_difference():
         label = np.tile([0, 1], n // 2)
         interval = statistics.delong(
             label, 1.2 * label + rng.normal(size=n), 0.8 * label + rng.normal(size=n)
-        ).interval()
+        )
         held += interval.low < truth < interval.high
     assert held / repeats == pytest.approx(0.95, abs=3 * np.sqrt(0.05 * 0.95 / repeats))
 
@@ -144,8 +144,8 @@ def test_over_cells_equals_scipy_and_statsmodels(difference, margin):
     expected = scipy_stats.ttest_1samp(difference, 0)
     assert found.p == pytest.approx(expected.pvalue, rel=1e-6, abs=1e-12)
     interval = expected.confidence_interval(0.95)
-    assert found.interval().low == pytest.approx(interval.low)
-    assert found.interval().high == pytest.approx(interval.high)
+    assert found.low == pytest.approx(interval.low)
+    assert found.high == pytest.approx(interval.high)
     tost = ttost_paired(difference, np.zeros_like(difference), -margin, margin)[0]
     assert found.equivalence_p(margin) == pytest.approx(tost, rel=1e-6, abs=1e-12)
 
@@ -159,15 +159,23 @@ def test_over_cells_equals_scipy_and_statsmodels(difference, margin):
     st.floats(0.001, 0.05),
 )
 def test_p_goes_with_the_interval(value, error, df, genes, margin):
-    one = Estimate(value, ((error, df), (genes, np.inf)))
-    inside = -margin < one.interval().low and one.interval().high < margin
+    one = Estimate.from_errors(value, ((error, df), (genes, np.inf)))
+    inside = -margin < one.low and one.high < margin
     assert inside == (one.equivalence_p(margin) < 0.025)
-    assert (one.p < 0.05) == (not one.interval().low <= 0 <= one.interval().high)
+    assert (one.p < 0.05) == (not one.low <= 0 <= one.high)
+
+
+def test_without_standard_errors_there_is_no_p():
+    one = Estimate(0.1, 0.0, 0.2)
+    with pytest.raises(ValueError, match="standard errors"):
+        _ = one.p
+    with pytest.raises(ValueError, match="standard errors"):
+        one.equivalence_p(0.01)
 
 
 def test_one_cell_type_says_nothing_of_others():
     one = statistics.over_cells(np.array([0.3]))
-    assert one.interval().low == -np.inf
+    assert one.low == -np.inf
     assert one.p == 1
     assert one.equivalence_p(0.01) >= 0.5
     assert statistics.over_cells_and_genes(np.array([0.3]), np.full((100, 1), 0.3)) == one
@@ -185,14 +193,14 @@ def test_over_cells_and_genes_by_hand():
     found = statistics.over_cells_and_genes(values, resampled)
     assert found.value == pytest.approx(values.mean())
     squares = scipy_stats.t.ppf(0.975, 4) ** 2 * between, 1.959964**2 * np.mean(pairs)
-    assert found.interval().high - found.value == pytest.approx(np.sqrt(sum(squares)))
+    assert found.high - found.value == pytest.approx(np.sqrt(sum(squares)))
     # a resample in which a cell type has one class only does not count
     with_hole = np.vstack([resampled, np.full((1, 5), np.nan)])
     assert statistics.over_cells_and_genes(values, with_hole) == found
     # genes that cell types do not share in effect add nothing, and never take away
     apart = resampled[:, :1] * np.array([1, -1, 1, -1, 1])
-    alone = statistics.over_cells_and_genes(values, apart).interval()
-    assert alone == statistics.over_cells(values).interval()
+    alone, cells = statistics.over_cells_and_genes(values, apart), statistics.over_cells(values)
+    assert (alone.low, alone.high) == (cells.low, cells.high)
 
 
 def data_set(rng, n_cells, gene_noise, cell_noise, n_genes=100, resamples=150):

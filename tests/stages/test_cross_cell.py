@@ -8,8 +8,8 @@ import pytest
 
 from conftest import write_raw
 from deepchrome.data.dataset import Dataset
+from deepchrome.evaluation.cross_cell import label_agreement
 from deepchrome.evaluation.metrics import auroc
-from deepchrome.stages.cross_cell import label_agreement
 
 KEYS = [
     "dataset",
@@ -152,6 +152,6 @@ def test_label_agreement_is_over_genes_of_both(project):
     data = Dataset("data/dataset")
     label = data.labels.pivot(index="gene_id", columns="cell", values="label").dropna()
     expected = (label["E003"] == label["E123"]).mean()
-    found = label_agreement(data)
+    found = label_agreement(data.labels)
     assert found.loc["E003", "E123"] == pytest.approx(expected)
     assert found.loc["E003", "E003"] == 1

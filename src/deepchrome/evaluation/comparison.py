@@ -1,23 +1,17 @@
-"""compare: which of several experiments is better, and which are as good as each other.
+"""Which of several experiments is better, and which are as good as each other."""
 
-Reads DVC experiments where they lie; the workspace stays as it is.
-"""
-
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich import box
-from rich.table import Table
 
-from deepchrome.console import console, progress
 from deepchrome.data.dataset import origin
 from deepchrome.errors import DeepChromeError, listing
-from deepchrome.evaluation.experiments import Experiment, check_same_data, experiment_names, read
+from deepchrome.evaluation.experiments import CellScores, Experiment, experiment_names
 from deepchrome.evaluation.metrics import GeneBootstrap
 from deepchrome.evaluation.statistics import (
     delong,
@@ -28,25 +22,29 @@ from deepchrome.evaluation.statistics import (
     two_level_bootstrap,
     wilcoxon,
 )
-from deepchrome.figures import comparison as figures
-from deepchrome.files import replacing
 from deepchrome.params import CompareParams
 
 LEVEL = 0.05
-FILES = (
-    "models.csv",
-    "cells.csv",
-    "pairs.csv",
-    "delong.csv",
-    "verdicts.txt",
-    "auroc.png",
-    "differences.png",
-)
+"""A p-value below it is significant."""
+
+Progress = Callable[[int], AbstractContextManager[Callable[[], None]]]
+"""Shows how far so many steps are: a context that gives what to call after each."""
+
+
+def no_progress(steps: int) -> AbstractContextManager[Callable[[], None]]:
+    """Show nothing."""
+    return nullcontext(lambda: None)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Everything that `compare` prints, draws and writes."""
+    """Experiments compared; every AUROC is a mean over seeds.
+
+    models: a row an experiment, the best first, with its mean AUROC and the 95% interval over genes
+    and cell types. cells: AUROC by model, cell type and seed. pairs: a row a pair, the better one
+    first, with difference, intervals, tests and verdict. delong: the test of each pair in each cell
+    type.
+    """
 
     title: str
     models: pd.DataFrame
@@ -55,27 +53,16 @@ class Comparison:
     delong: pd.DataFrame
 
 
-def run(
-    names: Sequence[str],
-    everything: bool,
-    between: bool,
-    params: CompareParams,
-    output: str | Path,
-) -> None:
-    """Compare experiments: print tables and verdicts, write them and figures into `output`.
+@dataclass(frozen=True)
+class Aurocs:
+    """AUROCs of one model by cell type.
 
-    names: experiments, git revisions, "workspace". everything: add all experiments of the current
-    commit. between: compare scores on other cell types than a model was trained on.
-    Raises DeepChromeError where an experiment has no results, or where they were run on different
-    data, genes or cell types.
+    value: shape=(cells,). resampled: shape=(resamples, cells), with resampled genes, the same for
+    every model and cell type.
     """
-    names = choose(names, everything)
-    experiments = [read(name, between) for name in names]
-    check_same_data(experiments)
-    found = analyse(experiments, between, params)
-    write(found, Path(output), params)
-    report(found, params)
-    console.print(f"\n{output}: figures (auroc.png, differences.png) and tables")
+
+    value: np.ndarray
+    resampled: np.ndarray
 
 
 def choose(names: Sequence[str], everything: bool) -> list[str]:
@@ -98,104 +85,34 @@ def labels(experiments: Sequence[Experiment]) -> list[str]:
     return models if len(set(models)) == len(models) else [one.name for one in experiments]
 
 
-def analyse(experiments: Sequence[Experiment], between: bool, params: CompareParams) -> Comparison:
+def analyse(
+    experiments: Sequence[Experiment],
+    between: bool,
+    params: CompareParams,
+    progress: Progress = no_progress,
+) -> Comparison:
     """Compute every score, interval and test.
 
-    All experiments have the same cell types, genes and labels (`check_same_data`).
+    All experiments have the same cell types, genes and labels (`experiments.check_comparable`).
+    between: their scores are those of other cell types' models. progress: over experiments and cell
+    types.
     """
-    names = labels(experiments)
-    by_name = dict(zip(names, experiments, strict=True))
-    cells = list(experiments[0].scores)
-    value = {name: np.empty(len(cells)) for name in names}
-    resampled = {name: np.empty((params.resamples, len(cells))) for name in names}
-    every_gene = np.concatenate([one.gene_id for one in experiments[0].scores.values()])
+    by_name = dict(zip(labels(experiments), experiments, strict=True))
+    scores = experiments[0].scores
+    every_gene = np.concatenate([one.gene_id for one in scores.values()])
     genes = GeneBootstrap(every_gene, params.resamples)
-    cell_rows = []
-    with progress("compare", "cell types", len(cells) * len(names)) as advance:
+    aurocs, cell_rows = {}, []
+    with progress(len(scores) * len(by_name)) as advance:
         for name, one in by_name.items():
-            for i, cell in enumerate(cells):
-                scores = one.scores[cell]
-                by_seed = scores.auroc()
-                value[name][i] = np.mean(list(by_seed.values()))
-                resampled[name][:, i] = np.mean(
-                    [genes.auroc(scores.gene_id, scores.label, row) for row in scores.score], axis=0
-                )
-                cell_rows += [
-                    {"model": name, "experiment": one.name, "cell": cell, "seed": seed, "auroc": a}
-                    for seed, a in by_seed.items()
-                ]
-                advance()
-    per_cell = pd.DataFrame(cell_rows)
-    model_rows = []
-    for name in sorted(names, key=lambda name: -value[name].mean()):
-        one = by_name[name]
-        interval = two_level_bootstrap(resampled[name])
-        by_seed = per_cell[per_cell["model"] == name].groupby("seed")["auroc"].mean()
-        model_rows.append(
-            {
-                "model": name,
-                "experiment": one.name,
-                "parameters": one.model["parameters"],
-                "training_seconds": one.seconds,
-                "seeds": len(by_seed),
-                "auroc": value[name].mean(),
-                "low": interval.low,
-                "high": interval.high,
-                "seed_sd": by_seed.std(),
-                "between": one.between,
-            }
-        )
-    models = pd.DataFrame(model_rows)
-    pair_rows, delong_rows = [], []
-    for first, second in combinations(models["model"], 2):  # the higher score comes first
-        difference = value[first] - value[second]
-        of_genes = resampled[first] - resampled[second]
-        by_cell, both = over_cells(difference), over_cells_and_genes(difference, of_genes)
-        bootstrap = two_level_bootstrap(of_genes)
-        within = [
-            delong(
-                by_name[first].scores[cell].label,
-                by_name[first].scores[cell].score,
-                by_name[second].scores[cell].score,
-            )
-            for cell in cells
-        ]
-        adjusted = holm(np.array([one.p for one in within]))
-        delong_rows += [
-            {
-                "first": first,
-                "second": second,
-                "cell": cell,
-                "difference": one.value,
-                "low": one.low,
-                "high": one.high,
-                "p": one.p,
-                "p_holm": p,
-            }
-            for cell, one, p in zip(cells, within, adjusted, strict=True)
-        ]
-        significant = [one.value for one, p in zip(within, adjusted, strict=True) if p < LEVEL]
-        pair_rows.append(
-            {
-                "first": first,
-                "second": second,
-                "n_cells": len(cells),
-                "difference": by_cell.value,
-                "low": both.low,
-                "high": both.high,
-                "p": both.p,
-                "cells_low": by_cell.low,
-                "cells_high": by_cell.high,
-                "bootstrap_low": bootstrap.low,
-                "bootstrap_high": bootstrap.high,
-                "wilcoxon_p": wilcoxon(difference),
-                "tost_p": both.equivalence_p(params.equivalence_margin),
-                "tost_cells_p": by_cell.equivalence_p(params.equivalence_margin),
-                "delong_higher": sum(value > 0 for value in significant),
-                "delong_lower": sum(value < 0 for value in significant),
-            }
-        )
-    pairs = pd.DataFrame(pair_rows)
+            aurocs[name], by_seed = score(one.scores, list(scores), genes, advance)
+            cell_rows += [{"model": name, "experiment": one.name} | row for row in by_seed]
+    cells = pd.DataFrame(cell_rows)
+    models = model_table(by_name, aurocs, cells)
+    tests = [  # the higher score comes first
+        pair_tests(first, second, by_name, aurocs, params.equivalence_margin)
+        for first, second in combinations(models["model"], 2)
+    ]
+    pairs = pd.DataFrame([pair for pair, _ in tests])
     pairs["p_holm"] = holm(pairs["p"].to_numpy())
     pairs["wilcoxon_p_holm"] = holm(pairs["wilcoxon_p"].to_numpy())
     n_genes = len(np.unique(every_gene))
@@ -204,9 +121,110 @@ def analyse(experiments: Sequence[Experiment], between: bool, params: ComparePar
     ]
     pairs["verdict"], pairs["sentence"] = zip(*verdicts, strict=True)
     where = "other cell types than trained on" if between else "test genes"
-    info = experiments[0].dataset
-    title = f"AUROC on {where}, {len(cells)} cell types, {origin(info)}"
-    return Comparison(title, models, per_cell, pairs, pd.DataFrame(delong_rows))
+    title = f"AUROC on {where}, {len(scores)} cell types, {origin(experiments[0].dataset)}"
+    of_cells = pd.DataFrame([row for _, rows in tests for row in rows])
+    return Comparison(title, models, cells, pairs, of_cells)
+
+
+def score(
+    scores: Mapping[str, CellScores],
+    cells: Sequence[str],
+    genes: GeneBootstrap,
+    advance: Callable[[], None],
+) -> tuple[Aurocs, list[dict[str, Any]]]:
+    """Return the AUROCs of a model in the order of `cells`, and rows of cell, seed and auroc.
+
+    advance: called after every cell type.
+    """
+    value, resampled, rows = [], [], []
+    for cell in cells:
+        one = scores[cell]
+        by_seed = one.auroc()
+        value.append(np.mean(list(by_seed.values())))
+        drawn = [genes.auroc(one.gene_id, one.label, row) for row in one.score]
+        resampled.append(np.mean(drawn, axis=0))
+        rows += [{"cell": cell, "seed": seed, "auroc": a} for seed, a in by_seed.items()]
+        advance()
+    return Aurocs(np.array(value), np.stack(resampled, axis=1)), rows
+
+
+def model_table(
+    experiments: Mapping[str, Experiment], aurocs: Mapping[str, Aurocs], cells: pd.DataFrame
+) -> pd.DataFrame:
+    """Return a row for each model, the best first. experiments, aurocs: by model."""
+    rows = []
+    for name in sorted(experiments, key=lambda name: -aurocs[name].value.mean()):
+        one = experiments[name]
+        interval = two_level_bootstrap(aurocs[name].resampled)
+        by_seed = cells[cells["model"] == name].groupby("seed")["auroc"].mean()
+        rows.append(
+            {
+                "model": name,
+                "experiment": one.name,
+                "parameters": one.model["parameters"],
+                "training_seconds": one.seconds,
+                "seeds": len(by_seed),
+                "auroc": aurocs[name].value.mean(),
+                "low": interval.low,
+                "high": interval.high,
+                "seed_sd": by_seed.std(),
+                "between": one.between,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def pair_tests(
+    first: str,
+    second: str,
+    experiments: Mapping[str, Experiment],
+    aurocs: Mapping[str, Aurocs],
+    margin: float,
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return the tests of a pair of models, and those within each cell type (DeLong's)."""
+    difference = aurocs[first].value - aurocs[second].value
+    resampled = aurocs[first].resampled - aurocs[second].resampled
+    by_cell, both = over_cells(difference), over_cells_and_genes(difference, resampled)
+    bootstrap = two_level_bootstrap(resampled)
+    cells = experiments[first].scores
+    within = [
+        delong(scores.label, scores.score, experiments[second].scores[cell].score)
+        for cell, scores in cells.items()
+    ]
+    adjusted = holm(np.array([one.p for one in within]))
+    significant = [one.value for one, p in zip(within, adjusted, strict=True) if p < LEVEL]
+    pair = {
+        "first": first,
+        "second": second,
+        "n_cells": len(cells),
+        "difference": by_cell.value,
+        "low": both.low,
+        "high": both.high,
+        "p": both.p,
+        "cells_low": by_cell.low,
+        "cells_high": by_cell.high,
+        "bootstrap_low": bootstrap.low,
+        "bootstrap_high": bootstrap.high,
+        "wilcoxon_p": wilcoxon(difference),
+        "tost_p": both.equivalence_p(margin),
+        "tost_cells_p": by_cell.equivalence_p(margin),
+        "delong_higher": sum(value > 0 for value in significant),
+        "delong_lower": sum(value < 0 for value in significant),
+    }
+    rows = [
+        {
+            "first": first,
+            "second": second,
+            "cell": cell,
+            "difference": one.value,
+            "low": one.low,
+            "high": one.high,
+            "p": one.p,
+            "p_holm": p,
+        }
+        for cell, one, p in zip(cells, within, adjusted, strict=True)
+    ]
+    return pair, rows
 
 
 def verdict(pair: Any, n_pairs: int, n_genes: int, margin: float) -> tuple[str, str]:
@@ -292,95 +310,10 @@ def summary(found: Comparison, margin: float) -> str:
     return "\n".join(lines)
 
 
-def write(found: Comparison, output: Path, params: CompareParams) -> None:
-    """Write tables, verdicts and figures into `output`, beside what else lies there."""
-    with replacing(*(output / name for name in FILES)) as paths:
-        path = dict(zip(FILES, paths, strict=True))
-        for name in ("models", "cells", "pairs", "delong"):
-            table: pd.DataFrame = getattr(found, name)
-            table = table.replace([np.inf, -np.inf], np.nan)
-            table.to_csv(path[f"{name}.csv"], index=False, float_format="%.6g")
-        sentences = "\n".join(found.pairs["sentence"])
-        path["verdicts.txt"].write_text(
-            f"{found.title}\n\n{summary(found, params.equivalence_margin)}\n\n{sentences}\n",
-            encoding="utf-8",
-        )
-        figures.scores(path["auroc.png"], found.title, found.models, found.cells)
-        figures.differences(
-            path["differences.png"], found.title, found.pairs, params.equivalence_margin
-        )
-
-
-def report(found: Comparison, params: CompareParams) -> None:
-    """Print the models, the tests of every pair and the verdicts."""
-    console.print(models_table(found))
-    console.print(pairs_table(found, params.equivalence_margin))
+def smallest_possible_wilcoxon(found: Comparison) -> float:
+    """Return the smallest p-value that Wilcoxon's test can give here, by Holm's method."""
     n_cells, n_pairs = int(found.pairs["n_cells"].iloc[0]), len(found.pairs)
-    console.print(
-        "± cells: 95% interval over cell types; ± genes: over cell types and genes.\n"
-        "TOST: p of a difference of the margin or more. Wilcoxon: p by Holm's method. DeLong: in\n"
-        f"how many of {n_cells} cell types the first : the second is higher (p < 0.05 by Holm's "
-        "method)."
-    )
-    smallest = min(1.0, smallest_wilcoxon(n_cells) * n_pairs)
-    if smallest >= LEVEL:
-        console.print(
-            f"With {n_cells} cell types and {n_pairs} pairs Wilcoxon's p is {smallest:.2g} or more "
-            "whatever the data."
-        )
-    console.print()
-    for sentence in found.pairs["sentence"]:
-        console.print(sentence)
-    console.print(f"\n{summary(found, params.equivalence_margin)}")
-
-
-def models_table(found: Comparison) -> Table:
-    """Return the table of models, the best first."""
-    told = all(row.model in row.experiment for row in found.models.itertuples())
-    many = found.models["seeds"].max() > 1
-    columns = ["model", *([] if told else ["experiment"]), "parameters", "training", "AUROC"]
-    columns += ["95% interval", *(["seeds", "sd"] if many else []), "between"]
-    table = _table(found.title, columns)
-    for row in found.models.itertuples():
-        values = {
-            "model": row.model,
-            "experiment": row.experiment,
-            "parameters": f"{row.parameters:,}",
-            "training": duration(row.training_seconds),
-            "AUROC": number(row.auroc),
-            "95% interval": f"{number(row.low)}–{number(row.high)}",
-            "seeds": str(row.seeds),
-            "sd": number(row.seed_sd),
-            "between": number(row.between),
-        }
-        table.add_row(*(values[column] for column in columns))
-    return table
-
-
-def pairs_table(found: Comparison, margin: float) -> Table:
-    """Return the table of pairs and their tests."""
-    columns = ["first\nsecond", "diff.", "± cells", "± genes", "TOST", "Wilcoxon", "DeLong"]
-    table = _table(f"Differences (margin {margin:g})", [*columns, "verdict"])
-    for row in found.pairs.itertuples():
-        table.add_row(
-            f"{row.first}\n{row.second}",
-            number(row.difference),
-            number(row.cells_high - row.difference),
-            number(row.high - row.difference),
-            p_value(row.tost_p).lstrip("="),
-            p_value(row.wilcoxon_p_holm).lstrip("="),
-            f"{row.delong_higher}:{row.delong_lower}",
-            row.verdict,
-        )
-    return table
-
-
-def _table(title: str, columns: list[str]) -> Table:
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0)
-    for column in columns:
-        text = column.startswith(("model", "experiment", "first", "verdict"))
-        table.add_column(column, justify="left" if text else "right", no_wrap=True)
-    return table
+    return min(1.0, smallest_wilcoxon(n_cells) * n_pairs)
 
 
 def duration(seconds: float) -> str:

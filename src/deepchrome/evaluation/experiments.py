@@ -25,7 +25,7 @@ AGAIN = "run it again ('dvc repro'), or leave it out"
 
 
 @dataclass(frozen=True)
-class Scores:
+class CellScores:
     """The test genes of one cell type, scored by one or more models.
 
     `gene_id`, `label`: shape=(genes,). `score`: shape=(models, genes). `seed`: shape=(models,).
@@ -56,7 +56,7 @@ class Experiment:
     protocol: str
     dataset: dict[str, Any]
     model: dict[str, Any]
-    scores: dict[str, Scores]
+    scores: dict[str, CellScores]
     between: float
     seconds: float
 
@@ -180,7 +180,7 @@ def check_evaluated(stage: str) -> None:
         )
 
 
-def scores_of(source: str, content: bytes, between: bool) -> dict[str, Scores]:
+def scores_of(source: str, content: bytes, between: bool) -> dict[str, CellScores]:
     """Return the scores of each cell type's test genes from a file of predictions.
 
     between: by the models of the other cell types; otherwise by the cell type's own. source: what
@@ -207,7 +207,7 @@ def predicted(source: str, content: bytes) -> pd.DataFrame:
     return table
 
 
-def by_cell(source: str, table: pd.DataFrame) -> dict[str, Scores]:
+def by_cell(source: str, table: pd.DataFrame) -> dict[str, CellScores]:
     """Return the scores of each cell type from rows of predictions of its test genes."""
     found = {}
     for cell, rows in table.groupby("test_cell"):
@@ -220,7 +220,7 @@ def by_cell(source: str, table: pd.DataFrame) -> dict[str, Scores]:
                 f"{source}: {cell} has {int((label == 1).sum())} high and "
                 f"{int((label == 0).sum())} low test genes; expected two of each at least"
             )
-        found[str(cell)] = Scores(
+        found[str(cell)] = CellScores(
             wide.columns.to_numpy(),
             label.to_numpy(),
             wide.to_numpy(),
@@ -254,7 +254,7 @@ def training_seconds(folder: Path) -> float:
     return seconds
 
 
-def check_same_data(experiments: Sequence[Experiment]) -> None:
+def check_comparable(experiments: Sequence[Experiment]) -> None:
     """Refuse experiments on different data, labels or splits, and say what differs in which."""
     groups: dict[str, list[Experiment]] = {}
     for one in experiments:
