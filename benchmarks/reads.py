@@ -34,9 +34,8 @@ from rich.table import Table
 from deepchrome import BIN_WIDTH, N_BINS
 from deepchrome.data.reference import chromosomes
 from deepchrome.data.sources.genes import read_genes
-from deepchrome.data.sources.reads import count
+from deepchrome.data.sources.reads import CountRule, count
 from deepchrome.data.sources.windows import Windows
-from deepchrome.params import ReadsParams
 from deepchrome.training.executor import cores
 
 SIZES = chromosomes()["hg19"].to_dict()
@@ -44,7 +43,7 @@ LENGTH = 36
 AT_TSS = 0.2
 """Share of reads within the genes' windows on purpose, as a mark of promoters has."""
 
-OURS = ReadsParams(count="overlap", extend=0, min_mapq=0, drop_duplicates=False, depth="raw")
+OURS = CountRule(count="overlap", extend=0, min_mapq=0, drop_duplicates=False, depth="raw")
 
 
 def gene_table() -> pd.DataFrame:

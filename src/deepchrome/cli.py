@@ -320,9 +320,9 @@ def audit_labels(
 
     deepchrome audit-labels --raw data/raw/roadmap
     """
-    from deepchrome.data import audit
+    from deepchrome.tools import audit_labels
 
-    audit.run(raw, json_output)
+    audit_labels.run(raw, json_output)
 
 
 @app.command(rich_help_panel=TOOLS)
@@ -339,7 +339,7 @@ def combine(
 
     deepchrome combine data/raw/roadmap data/raw/mine --output data/raw/both
     """
-    from deepchrome.data.sources import combined as combine
+    from deepchrome.tools import combine
 
     combine.run(raw, output)
 

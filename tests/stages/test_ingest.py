@@ -110,7 +110,7 @@ def test_transcription_orientation_flips_minus_genes_only(small):
     for gene in genes:
         strand = "-" if gene.number == numbers["-"] else "+"
         rows.append(f"{gene.gene_id}.7\tchr1\t5000\t{strand}")
-    (small.path / "genes.tsv").write_text("\n".join(rows) + "\n")
+    (small.raw / "genes.tsv").write_text("\n".join(rows) + "\n")
     used = {gene.number for gene in genes[:2]}
     genes = genes[:2] + [gene for gene in genes[2:] if gene.number not in used]
     for cell in ("E003", "E123"):
@@ -142,7 +142,7 @@ def test_chromosome_split_keeps_chromosomes_whole(small):
     rows = ["gene_id\tchrom\ttss\tstrand"] + [
         f"{gene.gene_id}\tchr{i % 7}\t{1000 * i + 1}\t+" for i, gene in enumerate(make_genes(40, 0))
     ]
-    (small.path / "genes.tsv").write_text("\n".join(rows) + "\n")
+    (small.raw / "genes.tsv").write_text("\n".join(rows) + "\n")
     small.set("data.genes", "genes.tsv")
     small.set("data.split", "chromosome")
     small.ok("ingest")

@@ -48,6 +48,48 @@ def chromosome_split(chrom: pd.Series, seed: int) -> np.ndarray:
     return chrom.map(split_of).to_numpy(object)
 
 
+def published_split(raw: str, splits: dict[str, pd.Series]) -> pd.Series:
+    """Return the files' own split of every gene; it must be the same in every cell type.
+
+    splits: of each cell type, by gene_id. raw: names the raw directory in messages.
+    """
+    split = pd.concat(
+        [
+            pd.DataFrame({"gene_id": there.index, "split": there.to_numpy(), "cell": cell})
+            for cell, there in splits.items()
+        ]
+    ).drop_duplicates(["gene_id", "split"])
+    moved = split[split["gene_id"].duplicated(keep=False)].sort_values("gene_id")
+    if len(moved):
+        first, second = moved.iloc[0], moved.iloc[1]
+        raise DeepChromeError(
+            f"{raw}: gene {first['gene_id']} is in {first['split']}.csv of {first['cell']} "
+            f"and in {second['split']}.csv of {second['cell']}; a gene belongs to one split, the "
+            f"same in every cell type ({moved['gene_id'].nunique():,} such genes)"
+        )
+    return split.set_index("gene_id")["split"]
+
+
+def split_genes(
+    chrom: pd.Series, rule: str, seed: int, raw: str, splits: dict[str, pd.Series]
+) -> np.ndarray:
+    """Return the split of every gene by a rule: "random", "chromosome" or "published".
+
+    chrom: the chromosome of each gene, indexed by gene_id. seed: of the first two rules. raw,
+    splits: of the last (`published_split`). Raises DeepChromeError where a split has no gene.
+    """
+    if rule == "random":
+        split = random_split(chrom.index.to_numpy(), seed)
+    elif rule == "chromosome":
+        split = chromosome_split(chrom, seed)
+    else:
+        split = published_split(raw, splits).reindex(chrom.index).to_numpy(object)
+    absent = set(SPLITS) - set(split)
+    if absent:
+        raise DeepChromeError(f"{raw}: no gene in the {listing(sorted(absent))} split")
+    return split
+
+
 def overlapping_training(genes: pd.DataFrame) -> pd.Index:
     """Return the test genes whose window overlaps that of a training gene.
 

@@ -34,8 +34,8 @@ def both(project):
     rows = ["gene_id\tchrom\ttss\tstrand"]
     for i, gene in enumerate(make_genes(40, 0)):
         rows.append(f"{gene.gene_id}\tchr{i % 5 + 1}\t{1_000_000 + i}\t+")
-    (project.path / "genes.tsv").write_text("\n".join(rows) + "\n")
-    project.set("data.genes", "genes.tsv")
+    (project.raw / "genes.tsv").write_text("\n".join(rows) + "\n")
+    project.set("data.genes", "demo/genes.tsv")  # as it lies in data.raw
     project.set("data.raw", "data/raw/both")
     return project
 
@@ -98,6 +98,7 @@ def test_labels_are_each_parts_own(both):
     both.ok("combine", both.raw, both.own, "--output", "data/raw/both")
     both.ok("ingest")
     together = Dataset("data/dataset").labels.set_index(["cell", "gene_id"])["label"]
+    both.set("data.genes", "genes.tsv")
     for raw in ("demo", "mine"):
         both.set("data.raw", f"data/raw/{raw}")
         both.ok("ingest")
@@ -108,10 +109,12 @@ def test_labels_are_each_parts_own(both):
 def test_published_parts_alone_keep_their_split(both):
     write_raw(both.path / "data/raw/second", ("E066", "E116"))
     both.set("data.raw", "data/raw/demo")
+    both.set("data.genes", "genes.tsv")
     both.ok("ingest")
     alone = Dataset("data/dataset").genes["split"]
     combine(both, "demo", "second")
     both.set("data.raw", "data/raw/both")
+    both.set("data.genes", "demo/genes.tsv")
     both.ok("ingest")
     data = Dataset("data/dataset")
     assert data.info["split"] == "published"

@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepchrome.data.sources import intervals
-from deepchrome.data.sources.reads import count
+from deepchrome.data.sources.assemblies import likelier
+from deepchrome.data.sources.reads import CountRule, count
 from deepchrome.data.sources.signal import average
-from deepchrome.data.sources.windows import Sums, Windows, likelier
+from deepchrome.data.sources.windows import Sums, Windows
 from deepchrome.errors import DeepChromeError
-from deepchrome.params import ReadsParams
 
 needs_bedtools = pytest.mark.skipif(
     not (shutil.which("bedtools") and shutil.which("samtools")),
@@ -29,8 +29,8 @@ SIZES = {"chr1": 60_000, "chr2": 30_000}
 DEFAULTS = {"count": "overlap", "extend": 0, "min_mapq": 0, "drop_duplicates": False}
 
 
-def params(**changed: object) -> ReadsParams:
-    return ReadsParams(**{**DEFAULTS, "depth": "raw", **changed})
+def params(**changed: object) -> CountRule:
+    return CountRule(**{**DEFAULTS, "depth": "raw", **changed})
 
 
 def gene_table(*genes: tuple[str, int, str]) -> pd.DataFrame:

@@ -130,12 +130,11 @@ def test_every_kind_of_reads_gives_the_same_dataset(own, end):
 
 
 def test_files_are_counted_in_parallel_processes(own, monkeypatch):
-    from deepchrome.data.sources import samples
+    from deepchrome.stages import ingest
 
     own.ok("ingest")
     first = Dataset("data/dataset").hash
-    monkeypatch.setattr(samples, "_PARALLEL_FROM", 0)
-    monkeypatch.setattr(samples, "cores", lambda: 2)
+    monkeypatch.setattr(ingest, "processes_for", lambda seconds, items: 2)
     own.ok("ingest")
     assert Dataset("data/dataset").hash == first
     edit(own, lambda text: text.replace("chr1\t", "chr1\t-", 1))

@@ -1,4 +1,4 @@
-"""combine: join raw directories, each kept whole, so that `ingest` treats each as what it is.
+"""Raw directories: one of a known layout, or several that `combine` joined, each kept whole.
 
     combined.json    the parts, their layouts, cell types and where they came from
     <part>/          a copy of each directory
@@ -7,17 +7,13 @@ A cell type lies in one part; genes are matched by Ensembl id (`ingest`).
 """
 
 import json
-import os
 import re
-import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from deepchrome.console import console, progress
 from deepchrome.data.sources import published, samples
-from deepchrome.errors import DeepChromeError, listing
-from deepchrome.files import replacing, write_json
+from deepchrome.data.sources.names import CHARACTERS
+from deepchrome.errors import DeepChromeError, listing, nearest
 
 MANIFEST = "combined.json"
 
@@ -26,13 +22,15 @@ MANIFEST = "combined.json"
 class Part:
     """One raw directory, or one part of a combined one; `name` is "" for the former.
 
-    layout: "published" or "reads" (`sources.samples`, signal too). cells: sorted.
+    layout: "published" or "reads" (`sources.samples`, signal too). cells: sorted. whole: the raw
+    directory, `path` itself where it is no part of a combined one.
     """
 
     name: str
     path: Path
     layout: str
     cells: list[str]
+    whole: Path
 
     def only(self, cells: list[str]) -> "Part":
         """Return the part with some of its cell types."""
@@ -54,11 +52,11 @@ def parts_of(raw: Path) -> list[Part]:
             raise DeepChromeError(
                 f"{manifest}: not what 'deepchrome combine' writes; combine the directories again"
             ) from None
-        return _distinct([_part(raw / name, name) for name in names], raw)
-    return [_part(raw, "")]
+        return _distinct([_part(raw / name, name, raw) for name in names], raw)
+    return [_part(raw, "", raw)]
 
 
-def _part(path: Path, name: str) -> Part:
+def _part(path: Path, name: str, whole: Path) -> Part:
     cells = published.cell_types(path)
     own = samples.is_here(path)
     if cells and own:
@@ -68,14 +66,14 @@ def _part(path: Path, name: str) -> Part:
             "with 'deepchrome combine'"
         )
     if own:
-        return Part(name, path, "reads", samples.cell_types(path))
+        return Part(name, path, "reads", samples.cell_types(path), whole)
     if not cells:
         raise DeepChromeError(
             f"data.raw: {path}: no cell types here; expected folders such as "
             "E003/classification/ with train.csv, valid.csv and test.csv, or "
             f"{samples.SAMPLES} and files of reads (docs/own_data.md)"
         )
-    return Part(name, path, "published", cells)
+    return Part(name, path, "published", cells, whole)
 
 
 def _distinct(parts: list[Part], where: object) -> list[Part]:
@@ -92,62 +90,45 @@ def _distinct(parts: list[Part], where: object) -> list[Part]:
     return parts
 
 
-def run(sources: list[Path], output: Path) -> None:
-    """Copy raw directories into one, `output`, which `ingest` reads as a whole.
+def chosen(raw: str, parts: list[Part], cells: str | list[str]) -> list[Part]:
+    """Return the parts with the wanted cell types alone, all of which are there.
 
-    Raises DeepChromeError for one that is none, a cell type in two of them, a mixture of counts and
-    signal, and an `output` that holds anything else; then nothing has changed.
+    cells: "all", or a list. raw: names the raw directory in messages.
+    """
+    if isinstance(cells, str):
+        return parts
+    present = [cell for part in parts for cell in part.cells]
+    for cell in cells:
+        if cell not in present:
+            raise DeepChromeError(
+                f"cells: {cell!r} is not in {raw}{nearest(cell, present)} "
+                f"It has {listing(present, 60)}."
+            )
+    wanted = [part.only(cells) for part in parts]
+    return [part for part in wanted if part.cells]
+
+
+def joined(sources: list[Path], output: Path) -> list[tuple[str, Part, Path]]:
+    """Return the parts of several raw directories, with new names, and where each came from.
+
+    output: the directory that will hold them, one folder for each name.
+    Raises DeepChromeError for a directory that is none, a cell type in two of them, and a mixture
+    of counts and signal.
     """
     if len(sources) < 2:
         raise DeepChromeError(f"combine: found {len(sources)} directory, expected at least two")
-    ours = (output / MANIFEST).is_file()
-    if output.exists() and not ours and (not output.is_dir() or any(output.iterdir())):
-        raise DeepChromeError(
-            f"{output} would be replaced, and is not what combine wrote; name a new folder"
-        )
-    found: list[tuple[Part, str]] = []  # a part and where it came from
+    found: list[tuple[Part, Path]] = []
     for source in sources:
         inside = output.resolve().is_relative_to(source.resolve())
         if inside or source.resolve().is_relative_to(output.resolve()):
             raise DeepChromeError(
                 f"{source} and {output} lie within each other; name another folder"
             )
-        for part in parts_of(source):
-            found.append((part, str(source)))
+        found += [(part, source) for part in parts_of(source)]
     parts = _distinct([part for part, _ in found], output)
     _one_kind(parts)
-    names = _names(found)
-    sizes = {part.path: _files(part) for part in parts}
-    total = sum(size for files in sizes.values() for _, size in files)
-    with (
-        replacing(output) as (folder,),
-        progress("combine", "MB", total / 1e6) as advance,
-    ):
-        folder.mkdir()
-        content: dict[str, Any] = {}
-        for (part, source_name), name in zip(found, names, strict=True):
-            for path, size in sizes[part.path]:
-                target = folder / name / path.relative_to(part.path)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, target)
-                advance(size / 1e6)
-            content[name] = {"layout": part.layout, "cells": part.cells, "from": source_name}
-        write_json(folder / MANIFEST, {"parts": content})
-    for name, part in zip(names, parts, strict=True):
-        console.print(
-            f"{output / name}: {part.layout} layout, {len(part.cells)} cell types: "
-            f"{listing(part.cells, 8)}"
-        )
-
-
-def _files(part: Part) -> list[tuple[Path, int]]:
-    found = []
-    for folder, _, names in os.walk(part.path, followlinks=True):
-        for name in sorted(names):
-            path = Path(folder, name)
-            if path.is_file():
-                found.append((path, path.stat().st_size))
-    return sorted(found)
+    names = _new_names(parts)
+    return [(name, part, source) for name, (part, source) in zip(names, found, strict=True)]
 
 
 def _one_kind(parts: list[Part]) -> None:
@@ -163,11 +144,11 @@ def _one_kind(parts: list[Part]) -> None:
         )
 
 
-def _names(found: list[tuple[Part, str]]) -> list[str]:
+def _new_names(parts: list[Part]) -> list[str]:
     """Return a distinct name for each part: that of its directory."""
     names: list[str] = []
-    for part, _ in found:
-        name = re.sub(r"[^A-Za-z0-9_.+-]", "_", part.name or part.path.resolve().name)
+    for part in parts:
+        name = re.sub(rf"[^{CHARACTERS}]", "_", part.name or part.path.resolve().name)
         tried, n = name, 1
         while tried in names or tried == MANIFEST:
             n += 1

@@ -12,6 +12,31 @@ from deepchrome.errors import DeepChromeError, listing
 
 COLUMNS = ["symbol", "chrom", "tss", "strand"]
 
+PACKAGED = "gencode_v10"
+"""Names the 19,795 genes of the published archive, hg19, that the package holds."""
+
+
+def named_table(name: str, raw: Path) -> str:
+    """Return the source, for `read_genes`, of the gene table that data.genes names.
+
+    name: "gencode_v10", or a file in the raw directory `raw`: its path there, or any path that
+    leads into it. A table elsewhere is refused: the pipeline depends on `raw` alone.
+    """
+    if name == PACKAGED:
+        return name
+    for path in (raw / name, Path(name)):
+        if path.is_file() and path.resolve().is_relative_to(raw.resolve()):
+            return str(path)
+    if Path(name).is_file() or (raw / name).is_file():
+        raise DeepChromeError(
+            f"data.genes: {name} lies outside {raw}; copy it into that folder and name it there. "
+            "DVC looks for changes in data.raw alone, so results would not follow a change of it"
+        )
+    raise DeepChromeError(
+        f"data.genes: {name}: no such file in {raw}; expected {PACKAGED!r} or a TSV, GTF or BED "
+        "file there"
+    )
+
 
 def read_genes(source: str) -> pd.DataFrame:
     """Return symbol, chrom, tss and strand, indexed by gene_id without its version.
@@ -22,17 +47,16 @@ def read_genes(source: str) -> pd.DataFrame:
     5' end, 1-based.
     Raises DeepChromeError that names the file and what is wrong with it.
     """
-    if source == "gencode_v10":
+    if source == PACKAGED:
         table = reference.genes().drop_duplicates("gene_id")
         return table.set_index("gene_id")[COLUMNS]
     path = Path(source)
     if not path.is_file():
         raise DeepChromeError(
-            f"data.genes: {path}: no such file; expected 'gencode_v10' or a TSV or GTF file "
-            "(or BED)"
+            f"data.genes: {path}: no such file; expected {PACKAGED!r} or a TSV or GTF file (or BED)"
         )
     name = path.name.removesuffix(".gz")
-    readers = {"gtf": _read_gtf, "gff": _read_gtf, "bed": _read_bed}
+    readers = {"gtf": _read_gtf, "bed": _read_bed}
     read = readers.get(name.split(".")[-1], _read_tsv)
     try:
         table = read(path)

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from deepchrome.data.sources.windows import likelier
+from deepchrome.data.sources.assemblies import beyond
 from deepchrome.errors import DeepChromeError
 
 BLOCK = 1 << 22
@@ -69,14 +69,15 @@ def read_blocks(
                 block = _block(batch, list(columns))
                 if not _sound(block, limits):
                     raise DeepChromeError(
-                        _first_fault(path, names, columns, limits) or f"{path}: a bad interval"
+                        _first_bad_interval(path, names, columns, limits)
+                        or f"{path}: a bad interval"
                     )
                 yield block
                 with contextlib.suppress(ValueError, OSError):  # the reader closes it at the end
                     on_bytes(file.tell())
     except pa.ArrowInvalid as error:
         raise DeepChromeError(
-            _first_fault(path, names, columns, limits) or f"{path}: {error}"
+            _first_bad_interval(path, names, columns, limits) or f"{path}: {error}"
         ) from None
     except OSError as error:
         raise _damaged(path, error) from None
@@ -180,7 +181,7 @@ def _damaged(path: Path, error: Exception) -> DeepChromeError:
     )
 
 
-def _first_fault(
+def _first_bad_interval(
     path: Path, names: list[str], columns: dict[str, pa.DataType], limits: dict[str, int]
 ) -> str | None:
     """Find the first line that is not what it should be, and say so; None if all are well.
@@ -235,11 +236,3 @@ def _value_fault(row: dict[str, str], columns: dict[str, pa.DataType]) -> str | 
 
 SIGNAL = "a number of at least 0 (fold change, -log10 p or coverage; no logarithm of a ratio)"
 """What a signal must be; its logarithm is taken of 1 + signal."""
-
-
-def beyond(chrom: str, end: int, limits: dict[str, int]) -> str:
-    """Say that a position lies beyond a chromosome's end, and which assembly it fits."""
-    return (
-        f"{chrom}: found position {end:,} beyond the chromosome's end, {limits.get(chrom, 0):,}. "
-        f"{likelier(chrom, end)}"
-    ).rstrip()

@@ -81,7 +81,9 @@ def read_labels(raw: Path, cell: str) -> tuple[np.ndarray, np.ndarray]:
         names, codes, numbers = _parse(path, _columns(path), ["label"])
         label = numbers["label"]
         if not (label <= 1).all():
-            raise DeepChromeError(_first_fault(path, COLUMNS) or f"{path}: a value is out of range")
+            raise DeepChromeError(
+                _first_bad_row(path, COLUMNS) or f"{path}: a value is out of range"
+            )
         rows = np.bincount(codes, minlength=len(names))
         high = np.bincount(codes, weights=label, minlength=len(names))
         gene_id = np.char.add(GENE_PREFIX, names)
@@ -139,7 +141,7 @@ def read(path: Path, *, label: str = "required") -> Table:
     if "label" in numbers:
         in_range &= (numbers["label"] <= 1).all()
     if not in_range:
-        raise DeepChromeError(_first_fault(path, columns) or f"{path}: a value is out of range")
+        raise DeepChromeError(_first_bad_row(path, columns) or f"{path}: a value is out of range")
     counts = np.stack([numbers[mark] for mark in MARKS], axis=-1)
     return _by_gene(path, names, codes, numbers, counts)
 
@@ -175,11 +177,11 @@ def _parse(
             ),
         )
     except pa.ArrowInvalid as error:
-        raise DeepChromeError(_first_fault(path, columns) or f"{path}: {error}") from None
+        raise DeepChromeError(_first_bad_row(path, columns) or f"{path}: {error}") from None
     gene = table["gene"].unify_dictionaries().combine_chunks()
     names = gene.dictionary.to_numpy(zero_copy_only=False).astype(str)
     if not all(_is_gene(name) for name in names):
-        raise DeepChromeError(_first_fault(path, columns) or f"{path}: a gene is out of range")
+        raise DeepChromeError(_first_bad_row(path, columns) or f"{path}: a gene is out of range")
     return names, gene.indices.to_numpy(), {name: table[name].to_numpy() for name in wanted}
 
 
@@ -266,7 +268,7 @@ def _is_gene(name: str) -> bool:
     return len(name) == 6 and name.isascii() and name.isdigit()
 
 
-def _first_fault(path: Path, columns: Sequence[str]) -> str | None:
+def _first_bad_row(path: Path, columns: Sequence[str]) -> str | None:
     """Find the first line that is not what it should be, and say so; None if all are well.
 
     Read line by line only when the fast reader has found a fault.

@@ -17,10 +17,10 @@ import numpy as np
 import pyarrow as pa
 import pysam
 
+from deepchrome.data.sources.assemblies import check_naming
 from deepchrome.data.sources.intervals import read_blocks
-from deepchrome.data.sources.windows import Overlaps, Windows, check_naming
+from deepchrome.data.sources.windows import Overlaps, Windows
 from deepchrome.errors import DeepChromeError
-from deepchrome.params import ReadsParams
 
 TEXT = (".tagalign", ".bed")
 BAM = (".bam",)
@@ -33,7 +33,28 @@ _BATCH = 1 << 16
 
 
 @dataclass(frozen=True)
-class Counted:
+class CountRule:
+    """How aligned reads become the values of bins.
+
+    count: "overlap", in every bin that a read overlaps, or "five_prime", in that of its 5' end.
+    extend: bp that a read covers at least, from its 5' end. min_mapq: the least mapping quality.
+    drop_duplicates: of reads with the same 5' end and strand, keep the first. depth: "raw" counts,
+    or "cpm", per million reads of the file that pass the filters.
+    """
+
+    count: str
+    extend: int
+    min_mapq: int
+    drop_duplicates: bool
+    depth: str
+
+    @property
+    def needs_strand(self) -> bool:
+        return self.count == "five_prime" or self.extend > 0 or self.drop_duplicates
+
+
+@dataclass(frozen=True)
+class Coverage:
     """What one file gives: `values`, shape=(genes, bins), and what was seen on the way.
 
     `reads`: those that passed the filters, wherever they lie. `furthest`: the last base of each
@@ -65,20 +86,20 @@ Progress = Callable[[int, int], None]
 def count(
     path: Path,
     windows: Windows,
-    params: ReadsParams,
+    rule: CountRule,
     limits: dict[str, int],
     genes_from: str,
     on_progress: Progress = lambda reads, read: None,
-) -> Counted:
+) -> Coverage:
     """Count the reads of one file in the bins of `windows`, in one pass.
 
     limits: lengths of chromosomes, where known. genes_from: names the gene table in messages.
     Raises DeepChromeError that names the file, the line and what is wrong with it.
     """
     bam = path.name.lower().endswith(BAM)
-    blocks = _bam(path, params, on_progress) if bam else _text(path, params, limits, on_progress)
+    blocks = _bam(path, rule, on_progress) if bam else _text(path, rule, limits, on_progress)
     overlaps = Overlaps(windows)
-    duplicates = _Duplicates() if params.drop_duplicates else None
+    duplicates = _Duplicates() if rule.drop_duplicates else None
     total, furthest = 0, dict[str, int]()
     for reads in blocks:
         total += len(reads.start)
@@ -90,7 +111,7 @@ def count(
             total -= dropped
             if not len(reads.start):
                 continue
-        start, end = _extent(reads, params)
+        start, end = _extent(reads, rule)
         code, near = windows.near(reads.names, reads.codes, start, end)
         overlaps.add(windows.place(code, start[near]), windows.place(code, end[near]))
     if not furthest:
@@ -99,7 +120,7 @@ def count(
     counts = overlaps.counts()
     if counts.max() <= np.iinfo(np.uint16).max:
         counts = counts.astype(np.uint16)  # many files are held at once
-    return Counted(counts, total, furthest)
+    return Coverage(counts, total, furthest)
 
 
 def note_furthest(
@@ -112,19 +133,19 @@ def note_furthest(
         furthest[names[number]] = max(furthest.get(names[number], 0), int(here.max()))
 
 
-def _extent(reads: Reads, params: ReadsParams) -> tuple[np.ndarray, np.ndarray]:
+def _extent(reads: Reads, rule: CountRule) -> tuple[np.ndarray, np.ndarray]:
     """Return where each read counts: as aligned, extended from its 5' end, or that end alone."""
     start, end = reads.start, reads.end
-    if params.count == "five_prime":
+    if rule.count == "five_prime":
         assert reads.minus is not None
         first = np.where(reads.minus, end - 1, start)
         return first, first + 1
-    if params.extend:
+    if rule.extend:
         minus = reads.minus
         assert minus is not None
-        long = end - start >= params.extend
-        ends = np.where(minus | long, end, start + params.extend)
-        starts = np.where(minus & ~long, np.maximum(end - params.extend, 0), start)
+        long = end - start >= rule.extend
+        ends = np.where(minus | long, end, start + rule.extend)
+        starts = np.where(minus & ~long, np.maximum(end - rule.extend, 0), start)
         return starts, ends
     return start, end
 
@@ -176,18 +197,14 @@ class _Duplicates:
         return bits
 
 
-def _needs_strand(params: ReadsParams) -> bool:
-    return params.count == "five_prime" or params.extend > 0 or params.drop_duplicates
-
-
 def _text(
-    path: Path, params: ReadsParams, limits: dict[str, int], on_progress: Progress
+    path: Path, rule: CountRule, limits: dict[str, int], on_progress: Progress
 ) -> Iterator[Reads]:
     """Yield the reads of a tagAlign or BED file; a mapping quality stands in its score column."""
     columns: dict[str, pa.DataType] = {}
-    if params.min_mapq:
+    if rule.min_mapq:
         columns["score"] = pa.int64()
-    if _needs_strand(params):
+    if rule.needs_strand:
         columns["strand"] = pa.dictionary(pa.int32(), pa.string())
     position = done = 0
 
@@ -199,8 +216,8 @@ def _text(
         codes, start, end = block.codes, block.start, block.end
         minus = block.extra.get("strand")
         seen = len(start)
-        if params.min_mapq:
-            good = block.extra["score"] >= params.min_mapq
+        if rule.min_mapq:
+            good = block.extra["score"] >= rule.min_mapq
             codes, start, end = codes[good], start[good], end[good]
             minus = minus[good] if minus is not None else None
         yield Reads(block.names, codes, start, end, minus, seen)
@@ -208,7 +225,7 @@ def _text(
         done = position
 
 
-def _bam(path: Path, params: ReadsParams, on_progress: Progress) -> Iterator[Reads]:
+def _bam(path: Path, rule: CountRule, on_progress: Progress) -> Iterator[Reads]:
     """Yield the alignments of a BAM file, in any order."""
     with open_bam(path) as bam:
         names = list(bam.references)
@@ -221,7 +238,7 @@ def _bam(path: Path, params: ReadsParams, on_progress: Progress) -> Iterator[Rea
             try:
                 for read in itertools.islice(iterator, _BATCH):
                     seen += 1
-                    if read.flag & _LEFT_OUT or read.mapping_quality < params.min_mapq:
+                    if read.flag & _LEFT_OUT or read.mapping_quality < rule.min_mapq:
                         continue
                     length = read.reference_length  # None: unmapped; 1: perhaps no base is aligned
                     if length and (length > 1 or _is_aligned(read)):

@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyBigWig
 
 from deepchrome import BIN_WIDTH, N_BINS
+from deepchrome.data.sources.assemblies import check_naming
 from deepchrome.data.sources.intervals import SIGNAL, read_blocks
-from deepchrome.data.sources.reads import Counted, Progress, note_furthest
-from deepchrome.data.sources.windows import Sums, Windows, check_naming
+from deepchrome.data.sources.reads import Coverage, Progress, note_furthest
+from deepchrome.data.sources.windows import Sums, Windows
 from deepchrome.errors import DeepChromeError
 
 BEDGRAPH = (".bedgraph", ".bdg")
@@ -29,19 +30,19 @@ def average(
     limits: dict[str, int],
     genes_from: str,
     on_progress: Progress = lambda intervals, read: None,
-) -> Counted:
+) -> Coverage:
     """Average one file over the bins of `windows`; float32 values.
 
     Arguments and errors as of `reads.count`; a negative or infinite value is refused too.
     """
     bigwig = path.name.lower().endswith(BIGWIG)
-    of: Callable[..., Counted] = _bigwig if bigwig else _bedgraph
+    of: Callable[..., Coverage] = _bigwig if bigwig else _bedgraph
     return of(path, windows, limits, genes_from, on_progress)
 
 
 def _bedgraph(
     path: Path, windows: Windows, limits: dict[str, int], genes_from: str, on_progress: Progress
-) -> Counted:
+) -> Coverage:
     sums = Sums(windows)
     furthest = dict[str, int]()
     position = done = seen = 0
@@ -63,7 +64,7 @@ def _bedgraph(
         on_progress(len(block.start), position - done)
         done = position
     check_naming(path, list(furthest), windows.names, genes_from)
-    return Counted(sums.means().astype(np.float32), seen, furthest)
+    return Coverage(sums.means().astype(np.float32), seen, furthest)
 
 
 def open_bigwig(path: Path) -> "pyBigWig.bigWigFile":
@@ -83,7 +84,7 @@ def open_bigwig(path: Path) -> "pyBigWig.bigWigFile":
 
 def _bigwig(
     path: Path, windows: Windows, limits: dict[str, int], genes_from: str, on_progress: Progress
-) -> Counted:
+) -> Coverage:
     track = open_bigwig(path)
     sizes: dict[str, int] = track.chroms()
     check_naming(path, list(sizes), windows.names, genes_from)
@@ -113,4 +114,4 @@ def _bigwig(
             on_progress(i + 1 - reported, share * (i + 1 - reported))
             reported = i + 1
     track.close()
-    return Counted(values, 0, sizes)
+    return Coverage(values, 0, sizes)

@@ -1,14 +1,11 @@
 """The bins of a gene table on the genome, and how many reads lie in each."""
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
 from deepchrome import BIN_WIDTH, N_BINS
-from deepchrome.data.reference import chromosomes
-from deepchrome.errors import DeepChromeError, listing
 
 _STRIDE = 1 << 34
 """Between the places of two chromosomes on one axis; longer than any chromosome."""
@@ -148,47 +145,3 @@ class Sums:
         pairs = np.stack([at[:, :-1], at[:, 1:]], axis=-1).ravel()
         padded = np.append(self._between, 0.0)
         return np.add.reduceat(padded, pairs)[::2].reshape(len(at), N_BINS) / BIN_WIDTH
-
-
-@dataclass(frozen=True)
-class Assembly:
-    """The lengths of chromosomes, as the gene table names them, and where they are known from."""
-
-    name: str
-    sizes: dict[str, int]
-
-
-def human(names: list[str]) -> list[Assembly]:
-    """Return hg19 and hg38, their chromosomes named in the style of `names` (chr1 or 1)."""
-    table = chromosomes()
-    bare = not any(name.startswith("chr") for name in names)
-    renamed = table.rename(index=lambda name: name.removeprefix("chr") if bare else name)
-    return [Assembly(name, renamed[name].astype(int).to_dict()) for name in ("hg19", "hg38")]
-
-
-def likelier(chrom: str, position: int) -> str:
-    """Say which human assembly has a position on a chromosome that another lacks."""
-    fits = [
-        one.name for one in human([chrom]) if one.sizes.get(chrom) and position <= one.sizes[chrom]
-    ]
-    return f"It fits {fits[0]}, the likelier assembly." if len(fits) == 1 else ""
-
-
-def check_naming(path: object, found: list[str], expected: list[str], where: str) -> None:
-    """Refuse a file that shares no chromosome with the gene table.
-
-    found: chromosomes of `path`. expected: those of the gene table. where: which gene table.
-    """
-    if set(found) & set(expected):
-        return
-    advice = "are they of the same genome?"
-    if _bare(found) & _bare(expected):
-        advice = "one side writes chr1, the other 1; rename the chromosomes of one of them"
-    raise DeepChromeError(
-        f"{path}: no chromosome in common with the gene table: it has "
-        f"{listing(sorted(found), 3) or 'none'}, {where} has {listing(expected, 3)}; {advice}"
-    )
-
-
-def _bare(names: list[str]) -> set[str]:
-    return {name.removeprefix("chr") for name in names}

@@ -1,0 +1,154 @@
+"""Raw data in arrays: what one part of a raw directory holds, whatever its layout."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from deepchrome.data import reference
+from deepchrome.data.sources import expression, published, samples
+from deepchrome.data.sources.combined import Part
+from deepchrome.data.sources.counting import MeasureFiles, bin_values
+from deepchrome.data.sources.genes import named_table, read_genes
+from deepchrome.data.sources.reads import CountRule
+from deepchrome.errors import DeepChromeError, listing, nearest
+
+
+@dataclass(frozen=True)
+class RawData:
+    """What one part of a raw directory holds.
+
+    tables: by cell type, bins in genomic order. splits: by cell type, the split of each gene by
+    gene_id; None where the files have none. genes: symbol, chrom, tss, strand and truncated, by
+    gene_id. rpkm: shape=(genes, cell types), the genes whose median makes the labels; None where
+    there is no expression. values: "counts" or "signal". doubled: whether H3K4me3 is to be halved.
+    notes: what deserves attention.
+    """
+
+    part: Part
+    tables: dict[str, published.Table]
+    splits: dict[str, pd.Series] | None
+    genes: pd.DataFrame
+    rpkm: pd.DataFrame | None
+    values: str
+    doubled: bool
+    notes: list[str]
+
+
+ReadCells = Callable[[Part], Iterable[tuple[published.Table, np.ndarray]]]
+"""Reads every cell type of a part by `published.read_splits`, perhaps several at a time."""
+
+
+def read_published(
+    part: Part, labels: str, genes: str, doubled: bool, read_cells: ReadCells
+) -> RawData:
+    """Read a directory in the published layout.
+
+    labels: "rpkm" or "published", where labels come from. genes: the gene table (`named_table`).
+    doubled: whether the files hold twice the H3K4me3 counts.
+    Raises DeepChromeError for every fault of a file.
+    """
+    rpkm = _read_expression(part, labels)
+    table_of_genes = read_genes(named_table(genes, part.whole))
+    tables: dict[str, published.Table] = {}
+    splits: dict[str, pd.Series] = {}
+    for cell, (table, split) in zip(part.cells, read_cells(part), strict=True):
+        tables[cell], splits[cell] = table, pd.Series(split, table.gene_id)
+    notes = []
+    repeated = sorted({gene for table in tables.values() for gene in table.repeated})
+    if repeated:
+        notes.append(
+            f"{len(repeated)} genes stand twice with identical rows and are kept once: "
+            f"{listing(repeated, 7)}"
+        )
+    every = pd.Index(np.unique(np.concatenate([table.gene_id for table in tables.values()])))
+    there = table_of_genes.reindex(every).assign(truncated=None)
+    return RawData(part, tables, splits, there, rpkm, "counts", doubled, notes)
+
+
+def read_samples(
+    part: Part, labels: str, genes: str, rule: CountRule, measure_files: MeasureFiles
+) -> RawData:
+    """Count the reads of a directory of one's own, or average its signal.
+
+    labels, genes: as of `read_published`; genes where the directory has no table of its own.
+    Raises DeepChromeError for every fault of a file.
+    """
+    if labels == "published":
+        raise DeepChromeError(
+            f"data.labels: published: {part.path} has reads, and no labels of its own; "
+            "set data.labels: rpkm"
+        )
+    folder = samples.read(part.path, part.cells, genes, part.whole)
+    measured = bin_values(folder, rule, measure_files)
+    truncated = measured.truncated
+    notes = list(folder.notes)
+    if truncated.any():
+        notes.append(
+            f"{part.path}: {int(truncated.sum()):,} genes have a window that leaves its chromosome "
+            f"({listing(truncated.index[truncated])}); what is missing counts 0"
+        )
+    there = folder.genes.assign(truncated=truncated)
+    return RawData(part, measured.tables, None, there, folder.rpkm, measured.kind, False, notes)
+
+
+def one_kind(parts: list[RawData]) -> str:
+    """Return what the values are, "counts" or "signal"; refuse a mixture."""
+    kinds = {one.values: one.part.path for one in parts}
+    if len(kinds) > 1:
+        raise DeepChromeError(
+            f"{kinds['counts']} gives counts of reads and {kinds['signal']} signal (bigWig, "
+            "bedGraph or reads.depth: cpm); a dataset holds one kind. Give reads for both, with "
+            "reads.depth: raw"
+        )
+    return next(iter(kinds))
+
+
+def _read_expression(part: Part, labels: str) -> pd.DataFrame | None:
+    """Read the expression table beside the cell types, if there is one and labels need it."""
+    path = part.path / expression.FILE_NAME
+    if not path.is_file():
+        if labels == "published":
+            return None
+        raise DeepChromeError(
+            f"{path}: no such file; data.labels: rpkm makes labels from it. Put the table there "
+            "(from the Roadmap data portal), or take the file's own labels with "
+            "data.labels: published"
+        )
+    rpkm = expression.read_rpkm(path)
+    unknown = [cell for cell in part.cells if cell not in rpkm.columns]
+    if unknown:
+        raise DeepChromeError(
+            f"{path}: no column for cell type {listing(unknown)}{nearest(unknown[0], rpkm.columns)}"
+        )
+    return rpkm
+
+
+def source_of(parts: list[RawData]) -> str:
+    """Return "simulated", "roadmap" or "own": beside which results the dataset may be shown.
+
+    Simulated where any part is. Counts of Roadmap's own reads are "own" here: they are split by
+    chromosome, so published results are not comparable.
+    """
+    sources = set()
+    for part in (one.part for one in parts):
+        if (part.path / "simulated.json").is_file():
+            sources.add("simulated")
+        else:
+            roadmap = set(part.cells) <= set(reference.cell_types().index)
+            sources.add("roadmap" if roadmap and part.layout == "published" else "own")
+    return "simulated" if "simulated" in sources else "own" if "own" in sources else "roadmap"
+
+
+def provenance(parts: list[RawData], rule: CountRule) -> dict[str, Any]:
+    """Return what dataset.json says of where values come from, beyond the published layout."""
+    found: dict[str, Any] = {}
+    if any(one.part.layout == "reads" for one in parts):
+        found["reads"] = asdict(rule)
+    if any(one.part.name for one in parts):
+        found["parts"] = {
+            one.part.name: {"layout": one.part.layout, "cells": one.part.cells} for one in parts
+        }
+    return found
