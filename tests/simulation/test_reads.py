@@ -9,7 +9,7 @@ import pytest
 
 from deepchrome import MARKS
 from deepchrome.data.dataset import Dataset
-from deepchrome.simulation import reads as simulate_reads
+from deepchrome.simulation import reads as simulated_reads
 from deepchrome.simulation.reads import Cell, place
 
 CELLS = [Cell("mine", "E118"), Cell("E123", "E123")]
@@ -26,12 +26,12 @@ def test_reads_give_back_the_counts_they_were_made_from(simulated):
     simulated.ok("ingest")
     data = Dataset("data/dataset")
     assert data.info["source"] == "simulated"
-    table = simulate_reads.choose_apart(150, 0)
-    rpkm = simulate_reads.expression(table, CELLS, 0)
+    table = simulated_reads.choose_apart(150, 0)
+    rpkm = simulated_reads.expression(table, CELLS, 0)
     for cell in CELLS:
         loaded = data.load(cell.name)
         assert loaded.gene_id.tolist() == table.index.tolist()
-        expected = simulate_reads.counts(table, cell, rpkm[cell.name].to_numpy(), 0)
+        expected = simulated_reads.counts(table, cell, rpkm[cell.name].to_numpy(), 0)
         np.testing.assert_array_equal(loaded.X, expected)
         assert expected.sum() > 100_000
         high = rpkm[cell.name] > rpkm[cell.name].median()
@@ -57,9 +57,9 @@ def test_reads_lie_on_both_sides_of_ends_of_bins_and_between_windows(simulated):
     assert {row[5] for row in rows} == {"+", "-"}
     assert {int(row[2]) - int(row[1]) for row in rows} == {36}
     assert rows == sorted(rows, key=lambda row: (row[0], int(row[1])))
-    table = simulate_reads.choose_apart(150, 0)
-    total = simulate_reads.counts(
-        table, CELLS[0], simulate_reads.expression(table, CELLS, 0)["mine"].to_numpy(), 0
+    table = simulated_reads.choose_apart(150, 0)
+    total = simulated_reads.counts(
+        table, CELLS[0], simulated_reads.expression(table, CELLS, 0)["mine"].to_numpy(), 0
     )[:, :, MARKS.index("H3K4me3")].sum()
     # a third lie between windows; a quarter of the others cross and count twice
     assert 1.1 < len(rows) / total < 1.4
@@ -76,7 +76,7 @@ def test_the_same_seed_the_same_files(simulated, tmp_path):
 @pytest.mark.parametrize("seed", range(3))
 def test_any_counts_can_be_placed(seed):
     rng = np.random.default_rng(seed)
-    table = simulate_reads.choose_apart(40, 0).iloc[:20]
+    table = simulated_reads.choose_apart(40, 0).iloc[:20]
     wanted = rng.poisson(rng.choice([0.1, 2, 50], (20, 1)), (20, 100))
     reads = place(table, wanted, rng)
     found = np.zeros_like(wanted)

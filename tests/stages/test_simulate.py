@@ -11,6 +11,7 @@ from deepchrome import MARKS, SPLITS
 from deepchrome.data import reference
 from deepchrome.errors import DeepChromeError
 from deepchrome.params import SimulateParams
+from deepchrome.simulation.raw import choose_genes
 from deepchrome.stages import simulate
 
 CELLS = ["E003", "E123"]
@@ -142,16 +143,16 @@ def test_another_cell_type_changes_none_of_the_others(demo, tmp_path):
 
 
 def test_more_genes_contain_fewer():
-    some, more = simulate.choose_genes(100, 3), simulate.choose_genes(1000, 3)
+    some, more = choose_genes(100, 3), choose_genes(1000, 3)
     assert len(some) == 100
     assert len(more) == 1000
     assert set(some) < set(more)
-    assert set(simulate.choose_genes(19_795, 3)) == set(reference.genes()["gene_id"])
-    assert set(simulate.choose_genes(100, 4)) != set(some)
+    assert set(choose_genes(19_795, 3)) == set(reference.genes()["gene_id"])
+    assert set(choose_genes(100, 4)) != set(some)
 
 
 def test_processes_write_what_one_process_writes(demo, tmp_path, monkeypatch):
-    monkeypatch.setattr(simulate, "_PARALLEL_FROM", 1)
+    monkeypatch.setattr(simulate, "processes_for", lambda seconds, items: 2)
     simulate.run(params(), tmp_path / "parallel")
     assert fingerprints(tmp_path / "parallel") == fingerprints(demo)
 

@@ -1,16 +1,12 @@
-"""simulate-reads: reads that give exactly the counts that the simulator drew.
+"""Simulated reads that give exactly the counts that the simulator drew.
 
     samples.tsv, reads/<cell>-<mark>.tagAlign.gz    reads of 36 bp, as Roadmap's consolidated ones
     genes.tsv, expression.tsv.gz                    genes where they lie in hg19, and RPKM
-    simulated.json                                  how it was made; says that it is simulated
 
 Only genes whose windows do not overlap take part, so that each bin's count is its own.
 """
 
 import gzip
-import multiprocessing
-import re
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,20 +16,14 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from deepchrome import BIN_WIDTH, MARKS, N_BINS
-from deepchrome.console import progress
 from deepchrome.data import reference
-from deepchrome.errors import DeepChromeError, listing, nearest
-from deepchrome.files import replacing, write_json
 from deepchrome.simulation import simulator
-from deepchrome.stages.simulate import choose_genes
-from deepchrome.training.executor import cores
+from deepchrome.simulation.raw import choose_genes
 
 READ_LENGTH = 36
 _HALF = BIN_WIDTH * N_BINS // 2
 _BACKGROUND = 0.5
 """Reads between the windows, for each read within one."""
-
-_PARALLEL_FROM = 3000  # genes x cell types; for fewer, starting processes takes longer
 
 
 @dataclass(frozen=True)
@@ -42,73 +32,6 @@ class Cell:
 
     name: str
     eid: str
-
-
-def run(output: Path, cells: str, genes: int, seed: int) -> None:
-    """Write the reads of some cell types to the folder `output`, replacing what it wrote before.
-
-    cells: "E003,mine=E116". genes: how many at most (`choose_apart`).
-    Raises DeepChromeError for an unknown or repeated cell type.
-    """
-    chosen = parse_cells(cells)
-    simulated = (output / "simulated.json").is_file() and (output / "samples.tsv").is_file()
-    if output.exists() and not simulated and (not output.is_dir() or any(output.iterdir())):
-        raise DeepChromeError(
-            f"{output} would be replaced, and is not what simulate-reads wrote; name a new folder"
-        )
-    table = choose_apart(genes, seed)
-    rpkm = expression(table, chosen, seed)
-    with replacing(output) as (folder,):
-        (folder / "reads").mkdir(parents=True)
-        write_json(
-            folder / "simulated.json",
-            {"cells": {one.name: one.eid for one in chosen}, "genes": len(table), "seed": seed},
-        )
-        table.to_csv(folder / "genes.tsv", sep="\t")
-        text = rpkm.to_csv(sep="\t", float_format="%.3f")
-        (folder / "expression.tsv.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
-        rows = [
-            (one.name, mark, f"reads/{one.name}-{mark}.tagAlign.gz")
-            for one in chosen
-            for mark in MARKS
-        ]
-        pd.DataFrame(rows, columns=["cell", "mark", "path"]).to_csv(
-            folder / "samples.tsv", sep="\t", index=False
-        )
-        jobs = [(folder / "reads", one, table, rpkm[one.name].to_numpy(), seed) for one in chosen]
-        workers = min(cores(), len(jobs)) if len(jobs) * len(table) > _PARALLEL_FROM else 1
-        with progress("simulate-reads", "cell types", len(jobs)) as advance:
-            if workers == 1:
-                for job in jobs:
-                    _write_cell(job)
-                    advance()
-            else:
-                context = multiprocessing.get_context("spawn")
-                with ProcessPoolExecutor(workers, mp_context=context) as pool:
-                    for _ in pool.map(_write_cell, jobs):
-                        advance()
-
-
-def parse_cells(text: str) -> list[Cell]:
-    """Return the cell types of "E003,mine=E116"."""
-    found = []
-    known = reference.cell_types().index
-    for part in text.split(","):
-        name, _, eid = part.strip().partition("=")
-        one = Cell(name, eid or name)
-        if one.eid not in known:
-            raise DeepChromeError(
-                f"--cells: unknown cell type {one.eid!r}{nearest(one.eid, known)}; expected EIDs "
-                "of Roadmap's 56 epigenomes, or NAME=EID"
-            )
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+-]*", one.name):
-            raise DeepChromeError(f"--cells: found {name!r}, expected letters, digits and _.+-")
-        found.append(one)
-    names = [one.name for one in found]
-    repeated = {name for name in names if names.count(name) > 1}
-    if repeated:
-        raise DeepChromeError(f"--cells: {listing(sorted(repeated))} named more than once")
-    return found
 
 
 def choose_apart(n: int, seed: int) -> pd.DataFrame:
@@ -143,8 +66,30 @@ def counts(table: pd.DataFrame, cell: Cell, rpkm: np.ndarray, seed: int) -> np.n
     return simulator.counts(cell.eid, rpkm, strand, seed, simulator.load_statistics())
 
 
-def _write_cell(job: tuple[Path, Cell, pd.DataFrame, np.ndarray, int]) -> None:
-    folder, cell, table, rpkm, seed = job
+def write_tables(folder: Path, cells: list[Cell], table: pd.DataFrame, rpkm: pd.DataFrame) -> None:
+    """Write samples.tsv, genes.tsv and expression.tsv.gz.
+
+    table: as `choose_apart` returns it. rpkm: as `expression` returns it.
+    """
+    table.to_csv(folder / "genes.tsv", sep="\t")
+    text = rpkm.to_csv(sep="\t", float_format="%.3f")
+    (folder / "expression.tsv.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
+    rows = [(one.name, mark, f"reads/{_file_name(one, mark)}") for one in cells for mark in MARKS]
+    pd.DataFrame(rows, columns=["cell", "mark", "path"]).to_csv(
+        folder / "samples.tsv", sep="\t", index=False
+    )
+
+
+def _file_name(cell: Cell, mark: str) -> str:
+    return f"{cell.name}-{mark}.tagAlign.gz"
+
+
+def write_reads(folder: Path, cell: Cell, table: pd.DataFrame, rpkm: np.ndarray, seed: int) -> None:
+    """Simulate one cell type and write its reads, a file for each mark, into `folder`.
+
+    table: as `choose_apart` returns it. rpkm: shape=(genes,), the cell type's column of
+    `expression`.
+    """
     X = counts(table, cell, rpkm, seed)
     for m, mark in enumerate(MARKS):
         rng = np.random.default_rng([seed, m, *cell.name.encode()])
@@ -156,7 +101,7 @@ def _write_cell(job: tuple[Path, Cell, pd.DataFrame, np.ndarray, int]) -> None:
         options = pacsv.WriteOptions(include_header=False, delimiter="\t", quoting_style="none")
         pacsv.write_csv(pa.Table.from_pandas(reads, preserve_index=False), text, options)
         packed = gzip.compress(text.getvalue(), compresslevel=6, mtime=0)
-        (folder / f"{cell.name}-{mark}.tagAlign.gz").write_bytes(packed)
+        (folder / _file_name(cell, mark)).write_bytes(packed)
 
 
 def place(table: pd.DataFrame, wanted: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:

@@ -38,7 +38,8 @@ a bin of 100 bp."""
 BEND = np.float32(0.6)
 """Log units over which intensities approach the ceiling."""
 
-_REFERENCE_RNA = "E000"  # Roadmap's universal human reference: expression, no chromatin
+REFERENCE_RNA = "E000"
+"""Roadmap's universal human reference: expression, no chromatin."""
 
 # Effects behind the two knobs, in natural-log units of intensity. Large enough that a model which
 # sees the right feature reaches the AUROC of the calibrated relation.
@@ -73,7 +74,7 @@ def lineage(cell: str) -> str:
 
     Raises DeepChromeError for an EID that Roadmap's 56 cell types and E000 do not have.
     """
-    if cell == _REFERENCE_RNA:
+    if cell == REFERENCE_RNA:
         return cell
     table = reference.cell_types()
     if cell not in table.index:
@@ -81,8 +82,7 @@ def lineage(cell: str) -> str:
             f"unknown cell type {cell!r}{nearest(cell, table.index)} (simulated cell types have "
             f"the EIDs of Roadmap's {len(table)}: {table.index[0]} ... {table.index[-1]})"
         )
-    group = str(table["group"][cell])
-    return cell if group in reference.UNRELATED_GROUPS else group
+    return str(reference.lineages([cell])[0])
 
 
 def _stream(seed: int, *names: str) -> np.random.Generator:
