@@ -16,8 +16,6 @@ A gene is explained by comparison with **real training genes, half of them high 
 Half of each class makes the sum independent of the class balance of a cell type.
 """
 
-from collections.abc import Callable
-from copy import deepcopy
 from itertools import pairwise
 from threading import Lock
 
@@ -28,11 +26,9 @@ from torch import Tensor
 from torch.func import functional_call
 
 from deepchrome import N_BINS
-from deepchrome.models import build, margin
+from deepchrome.interpretation.log_odds import Score, weights_of
+from deepchrome.models import build
 from deepchrome.training.store import NETWORK, Models
-
-Score = Callable[[Tensor], Tensor]
-"""Log-odds of high, shape=(genes,), of log signals, shape=(genes, bins, marks); differentiable."""
 
 STEPS = 8
 """Points on the way from a baseline to a gene at which the gradient is taken."""
@@ -41,27 +37,6 @@ ROWS = 1024
 """Genes scored at once."""
 
 _DRAWING = Lock()  # torch's generator belongs to all threads
-
-
-def scorer(models: Models, cell: str, seed: int, weights: dict[str, Tensor] | None = None) -> Score:
-    """Return one model's log-odds as a function of log signals.
-
-    seed: its position in `models.seeds`. weights: other ones for its network; its own if None.
-    """
-    at = models.index(cell), seed
-    own = {name.removeprefix(NETWORK): tensor[at] for name, tensor in models.tensors.items()}
-    shift, scale = own.pop("shift"), own.pop("scale")
-    weights = own if weights is None else weights
-    # functional_call puts weights into the network while it runs: threads must not share one
-    network = deepcopy(models.network)
-
-    def score(x: Tensor) -> Tensor:
-        features = (models.preprocessing.features(x.expm1()) - shift) / scale
-        # cuDNN's LSTM has gradients in training mode only
-        with torch.backends.cudnn.flags(enabled=False):
-            return margin(functional_call(network, weights, (features,)))
-
-    return score
 
 
 def redrawn(models: Models, seed: int) -> dict[str, Tensor]:
@@ -181,11 +156,10 @@ def attention(models: Models, cell: str, seed: int, x: Tensor) -> tuple[np.ndarr
 
     Weights of the bins of each mark, and of the marks; each sums to 1.
     """
-    at = models.index(cell), seed
-    own = {name.removeprefix(NETWORK): tensor[at] for name, tensor in models.tensors.items()}
-    features = models.preprocessing.features(x.expm1())
-    features = (features - own.pop("shift")) / own.pop("scale")
-    bins, marks = functional_call(_Attention(models.network), _inside(own), (features,))
+    own, shift, scale = weights_of(models, cell, seed)
+    features = (models.preprocessing.features(x.expm1()) - shift) / scale
+    inside = {f"network.{name}": weight for name, weight in own.items()}
+    bins, marks = functional_call(_Attention(models.network), inside, (features,))
     return bins.swapaxes(1, 2).cpu().numpy(), marks.cpu().numpy()
 
 
@@ -198,10 +172,6 @@ class _Attention(torch.nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return self.network.attention(x)  # type: ignore[operator]
-
-
-def _inside(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {f"network.{name}": weight for name, weight in weights.items()}
 
 
 def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:

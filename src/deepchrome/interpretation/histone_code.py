@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from deepchrome import BIN_WIDTH, MARKS, N_BINS
+from deepchrome.errors import joined
 
 CENTRES = (np.arange(N_BINS) + 0.5 - N_BINS / 2) * BIN_WIDTH / 1000
 """Middle of each bin, kb from the TSS."""
@@ -21,6 +22,9 @@ SURE = 0.8
 """Share of models that must agree on a mark's sign for it to have one."""
 
 METHODS = ("attribution", "occlusion", "linear", "generator")
+
+CLASSES = {"high": 1, "low": 0}
+"""Label of each class."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,7 @@ def sentence(marks: pd.DataFrame, positions: bool) -> str:
     def those(sign: str) -> str:
         mine = marks[marks["sign"] == sign]
         mine = mine.reindex(mine["attribution"].abs().sort_values(ascending=False).index)
-        return _join(
+        return joined(
             [
                 f"{one['mark']} ({one['place']})" if positions else one["mark"]
                 for _, one in mine.iterrows()
@@ -144,19 +148,13 @@ def sentence(marks: pd.DataFrame, positions: bool) -> str:
     said = ", ".join(parts) or "no mark has a direction of its own"
     unclear = marks[marks["sign"] == "unclear"]
     if len(unclear) and parts:
-        names = _join(list(unclear["mark"]))
+        names = joined(list(unclear["mark"]))
         said += f"; {names} {'has' if len(unclear) == 1 else 'have'} no clear direction"
     lost = unclear[unclear["auroc_lost"] > 0.02]
     if len(lost):
-        names = _join([f"{one.mark} ({one.auroc_lost:.2f})" for one in lost.itertuples()])
+        names = joined([f"{one.mark} ({one.auroc_lost:.2f})" for one in lost.itertuples()])
         said += f", yet swapping it costs AUROC, so it tells in combination: {names}"
     return said
-
-
-def _join(names: Sequence[str]) -> str:
-    return (
-        names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""
-    )
 
 
 def correlations(profiles: np.ndarray, cells: Sequence[str], seeds: Sequence[int]) -> pd.DataFrame:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from deepchrome.interpretation.attribution import Score
+from deepchrome.interpretation.log_odds import Score
 
 PENALTY = 0.009
 """Weight of the squared norm, as in DeepChrome's published code (7_viz.lua)."""

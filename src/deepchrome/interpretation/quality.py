@@ -6,7 +6,7 @@ on log counts. Signals are of shape=(genes, bins, marks) throughout.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,9 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from deepchrome import MARKS, N_BINS
+from deepchrome.data.dataset import CellType
 from deepchrome.evaluation.metrics import auroc
+from deepchrome.interpretation.signals import log_signals
 
 FOLDS = 5
 WINDOW = 10
@@ -47,6 +49,18 @@ class Set:
     cell: np.ndarray
     gene: np.ndarray
 
+    @classmethod
+    def of(cls, cells: Sequence[CellType], split: str) -> "Set":
+        """Return the genes of one split of all cell types."""
+        parts = [cell.part(split) for cell in cells]
+        sizes = [len(part.y) for part in parts]
+        return cls(
+            np.concatenate([part.X for part in parts]),
+            np.concatenate([part.y for part in parts]),
+            np.repeat(np.arange(len(parts)), sizes),
+            np.concatenate([part.gene_id for part in parts]).astype(str),
+        )
+
     def rows(self, index: np.ndarray) -> "Set":
         """Return some of the examples."""
         return Set(self.X[index], self.y[index], self.cell[index], self.gene[index])
@@ -54,11 +68,6 @@ class Set:
     def with_signals(self, X: np.ndarray) -> "Set":
         """Return other signals for the same labels and cell types."""
         return Set(X, self.y, self.cell, self.gene)
-
-
-def log_signals(X: np.ndarray) -> np.ndarray:
-    """Return log1p, float64."""
-    return np.log1p(X.astype(np.float64))
 
 
 def tree_features(X: np.ndarray) -> np.ndarray:
@@ -183,6 +192,15 @@ def coverage(points: np.ndarray, of: np.ndarray) -> float:
 def nearest_distance(points: np.ndarray, to: np.ndarray) -> float:
     """Return the median distance of points to the nearest of `to`."""
     return float(np.median(NearestNeighbors(n_neighbors=1).fit(to).kneighbors(points)[0]))
+
+
+def nearest_genes(points: Set, of: Set) -> np.ndarray:
+    """Return for each example the row of `of` nearest to it, of the same label and cell type."""
+    theirs = pooled(of.X)
+    spread = theirs.std(0) + 1e-9
+    apart = cdist(pooled(points.X) / spread, theirs / spread)
+    same = (of.y == points.y[:, None]) & (of.cell == points.cell[:, None])
+    return np.where(same, apart, np.inf).argmin(1)
 
 
 def classifier_auroc(train: Set, test: Set) -> float:
