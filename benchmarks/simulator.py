@@ -24,6 +24,7 @@ from rich.table import Table
 from scipy import stats
 from torch.func import functional_call
 
+import simulator_fit
 from deepchrome import MARKS, N_BINS, SPLITS, params
 from deepchrome.data import reference
 from deepchrome.data.dataset import CellType
@@ -31,9 +32,11 @@ from deepchrome.data.sources.expression import FILE_NAME, read_rpkm
 from deepchrome.evaluation.metrics import auroc
 from deepchrome.models import margin
 from deepchrome.models.preprocessing import Preprocessing
-from deepchrome.simulation import calibration, simulator
+from deepchrome.simulation import simulator
+from deepchrome.simulation.calibration import RealCell, read_cells, simulate_like
 from deepchrome.training.ensemble import network
-from deepchrome.training.fit import Job, Trained, fit
+from deepchrome.training.fit import fit
+from deepchrome.training.jobs import Job, TrainedNetwork
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -60,7 +63,7 @@ def simulate(cells: list[str], n: int, seed: int, **knobs) -> dict[str, CellType
 
 
 @torch.no_grad()
-def score(trained: Trained, variant: params.ModelParams, X: np.ndarray) -> np.ndarray:
+def score(trained: TrainedNetwork, variant: params.ModelParams, X: np.ndarray) -> np.ndarray:
     """Return the log-odds of high of each gene."""
     x = Preprocessing.of(variant).features(torch.from_numpy(X))
     x = (x - torch.as_tensor(trained.shift)) / torch.as_tensor(trained.scale)
@@ -110,7 +113,7 @@ def find_sample(real: Path) -> tuple[Path, Path]:
 def holds(args: argparse.Namespace) -> None:
     """Print the comparison and draw it."""
     raw, table = find_sample(args.real)
-    found = calibration.compare(raw, table, splits=args.splits)
+    found = simulator_fit.compare(raw, table, splits=args.splits)
     shown = Table(*found.columns.str.replace("difference", "difference, score"))
     for row in found.itertuples(index=False):
         shown.add_row(
@@ -119,26 +122,26 @@ def holds(args: argparse.Namespace) -> None:
     console.print(shown)
     bounded = found["holds"].dropna()
     console.print(f"{bounded.sum()} of {len(bounded)} bounds hold")
-    draw_profiles(calibration.read_samples(raw, read_rpkm(table)), args.figures)
+    draw_profiles(read_cells(raw, read_rpkm(table)), args.figures)
 
 
-def draw_profiles(samples: list[calibration.Sample], folder: Path) -> None:
+def draw_profiles(cells: list[RealCell], folder: Path) -> None:
     """Draw real beside simulated mean profiles of high and low genes, a row a cell type."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     statistics = simulator.load_statistics()
-    figure = Figure(figsize=(13, 2.8 * len(samples)), layout="constrained")
-    panels = figure.subplots(len(samples), len(MARKS), sharex=True, squeeze=False)
+    figure = Figure(figsize=(13, 2.8 * len(cells)), layout="constrained")
+    panels = figure.subplots(len(cells), len(MARKS), sharex=True, squeeze=False)
     kb = (np.arange(N_BINS) + 0.5 - N_BINS / 2) / 10
-    for sample, row in zip(samples, panels, strict=True):
-        made = [calibration.simulate_like(sample, 1000 + k, statistics) for k in range(5)]
+    for cell, row in zip(cells, panels, strict=True):
+        made = [simulate_like(cell, 1000 + k, statistics) for k in range(5)]
         for i, (mark, axis) in enumerate(zip(MARKS, row, strict=True)):
             for name, of, light, dark in (
-                ("high", sample.high, "#e78a84", "#8c1d18"),
-                ("low", ~sample.high, "#86b4dd", "#173f78"),
+                ("high", cell.high, "#e78a84", "#8c1d18"),
+                ("low", ~cell.high, "#86b4dd", "#173f78"),
             ):
-                real = sample.X[of, :, i]
+                real = cell.X[of, :, i]
                 mean, half = real.mean(axis=0), 1.96 * real.std(axis=0) / np.sqrt(of.sum())
                 axis.fill_between(kb, mean - half, mean + half, color=light, alpha=0.35, lw=0)
                 axis.plot(kb, mean, color=light, lw=1.4, label=f"{name} expression, real")
@@ -147,9 +150,9 @@ def draw_profiles(samples: list[calibration.Sample], folder: Path) -> None:
             axis.set_ylim(0)
             axis.set_xticks([-5, 0, 5])
             axis.yaxis.set_major_locator(MaxNLocator(4, integer=True))
-            axis.set_title(mark if sample is samples[0] else "")
+            axis.set_title(mark if cell is cells[0] else "")
             axis.spines[["top", "right"]].set_visible(False)
-        row[0].set_ylabel(f"{sample.cell}, {len(sample.gene_id)} genes\nmean reads per bin")
+        row[0].set_ylabel(f"{cell.cell}, {len(cell.gene_id)} genes\nmean reads per bin")
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False)
     figure.supxlabel(
@@ -165,29 +168,27 @@ def models(args: argparse.Namespace) -> None:
     raw, path = find_sample(args.real)
     rpkm = read_rpkm(path)
     table = Table("cell", "model", "real", "simulated", "simulated - real, 95% interval")
-    for sample in calibration.read_samples(raw, rpkm):
+    for cell in read_cells(raw, rpkm):
         for name in ("linear", "deepchrome"):
             pairs = []
             for seed in range(args.seeds):
-                made = calibration.simulate_like(sample, seed, simulator.load_statistics())
+                made = simulate_like(cell, seed, simulator.load_statistics())
                 rng = np.random.default_rng(seed)
                 split = rng.permutation(np.resize(np.array(SPLITS, dtype=object), len(made)))
                 both = []
-                for X in (sample.X, made):
+                for X in (cell.X, made):
                     data = CellType(
-                        sample.cell,
-                        sample.gene_id,
+                        cell.cell,
+                        cell.gene_id,
                         X.astype(np.uint16),
-                        sample.high.astype(np.int8),
+                        cell.high.astype(np.int8),
                         split,
                     )
-                    both.append(matrix({sample.cell: data}, variants[name], seed)[0, 0])
+                    both.append(matrix({cell.cell: data}, variants[name], seed)[0, 0])
                 pairs.append(both)
             real, made_mean = np.mean(pairs, axis=0)
             differences = [made - real for real, made in pairs]
-            table.add_row(
-                sample.cell, name, f"{real:.3f}", f"{made_mean:.3f}", interval(differences)
-            )
+            table.add_row(cell.cell, name, f"{real:.3f}", f"{made_mean:.3f}", interval(differences))
     console.print(table)
 
 

@@ -364,7 +364,7 @@ def simulate_reads(
     To try [bold]ingest[/] on reads (docs/own_data.md): the reads lie so that they give exactly the
     counts that the simulator drew, for genes whose windows do not overlap.
     """
-    from deepchrome.simulation import reads as simulate_reads
+    from deepchrome.tools import simulate_reads
 
     simulate_reads.run(output, cells, genes, seed)
 
@@ -471,14 +471,9 @@ def calibrate(
 
     deepchrome calibrate --raw data/raw/roadmap --output simulator.json
     """
-    from deepchrome.data.sources.expression import FILE_NAME
-    from deepchrome.simulation import calibration
+    from deepchrome.tools import calibrate
 
-    table = expression or raw / FILE_NAME
-    if not table.is_file():
-        raise DeepChromeError(f"{table}: no such file; expected Roadmap's RPKM table")
-    calibration.fit_and_write(raw, table, output)
-    typer.echo(f"{output}: statistics of the simulator")
+    calibrate.run(raw, output, expression)
 
 
 @app.command(rich_help_panel=TOOLS)
@@ -510,8 +505,8 @@ def compare(
 
     deepchrome compare workspace linear
     """
-    from deepchrome.evaluation import comparison as compare
     from deepchrome.params import load
+    from deepchrome.tools import compare
 
     compare.run(experiments or [], everything, between, load(params).compare, output)
 

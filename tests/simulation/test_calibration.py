@@ -2,19 +2,24 @@
 
 import copy
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from conftest import REAL
+from conftest import REAL, ROOT
 from deepchrome import MARKS
 from deepchrome.data import reference
-from deepchrome.data.sources.expression import FILE_NAME
+from deepchrome.data.sources.expression import FILE_NAME, read_rpkm
 from deepchrome.errors import DeepChromeError
 from deepchrome.params import SimulateParams
-from deepchrome.simulation import calibration, simulator
+from deepchrome.simulation import calibration, simulator, states
 from deepchrome.stages import simulate
+from deepchrome.tools import calibrate
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+import simulator_fit
 
 real_sample = pytest.mark.skipif(
     not REAL.is_dir(), reason=f"the real sample is not at {REAL}: see the README"
@@ -43,22 +48,22 @@ def made(tmp_path_factory):
 def fitted(made, tmp_path_factory):
     path = tmp_path_factory.mktemp("fit") / "simulator.json"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(calibration, "_STATES", 3)
-        patch.setattr(calibration, "_ROUNDS", 4)
+        patch.setattr(states, "_STATES", 3)
+        patch.setattr(states, "_ROUNDS", 4)
         patch.setattr(calibration, "_TUNING_ROUNDS", 6)
-        calibration.fit_and_write(made, made / FILE_NAME, path)
+        calibrate.run(made, path)
     return path
 
 
 def compare(raw, statistics, **options):
-    return calibration.compare(
+    return simulator_fit.compare(
         raw, raw / FILE_NAME, statistics, splits=10, seeds=2, trees=False, **options
     )
 
 
 def test_a_sample_is_read_in_the_direction_of_transcription(made):
-    table = calibration.read_rpkm(made / FILE_NAME)
-    sample = calibration.read_sample(made, table, "E123")
+    table = read_rpkm(made / FILE_NAME)
+    sample = calibration.read_cell(made, table, "E123")
     assert sample.X.shape == (250, 100, 5)
     assert list(sample.gene_id) == sorted(sample.gene_id)
     body = sample.X[sample.high][:, :, MARKS.index("H3K36me3")].mean(axis=0)
@@ -69,7 +74,7 @@ def test_a_sample_is_read_in_the_direction_of_transcription(made):
 
 def test_the_fit_finds_the_texture_it_was_given(made, fitted):
     statistics = simulator.load_statistics(fitted)
-    for sample in calibration.read_samples(made, calibration.read_rpkm(made / FILE_NAME)):
+    for sample in calibration.read_cells(made, read_rpkm(made / FILE_NAME)):
         simulated = np.concatenate(
             [calibration.simulate_like(sample, seed, statistics) for seed in range(7, 12)]
         )
@@ -78,7 +83,7 @@ def test_the_fit_finds_the_texture_it_was_given(made, fitted):
 
 
 def test_the_fit_finds_how_expression_is_shared(made, fitted):
-    table = calibration.read_rpkm(made / FILE_NAME)
+    table = read_rpkm(made / FILE_NAME)
     found = calibration.fit_expression(table)
     again = simulator.load_statistics(fitted)["expression"]
     assert found == again
@@ -119,30 +124,30 @@ def test_comparison_accepts_the_truth_and_refuses_a_wrong_model(made):
 
 def test_trees_tell_marks_in_another_order_from_the_truth(made):
     truth = simulator.load_statistics()
-    table = calibration.read_rpkm(made / FILE_NAME)
-    sample = calibration.read_sample(made, table, "E123").take(np.arange(120))
+    table = read_rpkm(made / FILE_NAME)
+    sample = calibration.read_cell(made, table, "E123").take(np.arange(120))
     halves = [np.array_split(np.arange(120), 2)]
     simulated = calibration.simulate_like(sample, 3, truth)
-    (same, *_) = calibration._compare_by_classifier(sample, [simulated], halves)
-    (other, *_) = calibration._compare_by_classifier(sample, [simulated[:, :, ::-1]], halves)
+    (same, *_) = simulator_fit._compare_by_classifier(sample, [simulated], halves)
+    (other, *_) = simulator_fit._compare_by_classifier(sample, [simulated[:, :, ::-1]], halves)
     assert same["difference"] < 0.68
     assert other["difference"] > 0.9
 
 
 def test_figures_are_drawn_for_each_cell_type(made, tmp_path):
-    paths = calibration.draw(made, made / FILE_NAME, tmp_path / "plots")
+    paths = simulator_fit.draw(made, made / FILE_NAME, tmp_path / "plots")
     assert [path.name for path in paths] == ["calibration_E003.png", "calibration_E123.png"]
     assert all(path.stat().st_size > 20_000 for path in paths)
 
 
 def test_a_folder_without_cell_types_is_refused(made, tmp_path):
     with pytest.raises(DeepChromeError, match="no <EID>/classification folder"):
-        calibration.calibrate(tmp_path, made / FILE_NAME)
+        calibration.calibrate(tmp_path, read_rpkm(made / FILE_NAME))
 
 
 @real_sample
 def test_packaged_statistics_hold_on_the_real_sample():
-    table = calibration.compare(
+    table = simulator_fit.compare(
         REAL / "roadmap-subset", REAL / FILE_NAME, splits=20, seeds=5, trees=False
     )
     broken = table[~table["holds"].astype(bool)]
