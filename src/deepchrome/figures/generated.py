@@ -14,14 +14,13 @@ from deepchrome.data.reference import lineage
 from deepchrome.figures.style import BLUE, GREY, ORANGE, STYLE, figure
 from deepchrome.figures.text import Text, cited
 from deepchrome.figures.window import strip, x_label
-from deepchrome.interpretation.histone_code import CENTRES
+from deepchrome.interpretation.histone_code import CENTRES, CLASSES
 from deepchrome.interpretation.quality import Set, mark_correlations
 from deepchrome.interpretation.signals import log_signals
 
 MILLISECONDS = 100
 """For which a frame of the animation is shown."""
 
-LABELS = {"high": 1, "low": 0}
 COLORS = {"high": ORANGE, "low": BLUE}
 
 
@@ -48,13 +47,13 @@ def means(path: Path, title: str, made: Set, real: Set, orientation: str) -> Non
     """Draw the mean signal of high and of low: generated, held-out genes, and the difference."""
     profiles = {
         (name, kind): log_signals(one.X[one.y == label]).mean(0)
-        for name, label in LABELS.items()
+        for name, label in CLASSES.items()
         for kind, one in (("made", made), ("real", real))
     }
     limit = float(np.quantile(np.abs(list(profiles.values())), 0.995))
-    apart = {name: profiles[name, "made"] - profiles[name, "real"] for name in LABELS}
+    apart = {name: profiles[name, "made"] - profiles[name, "real"] for name in CLASSES}
     with figure(path, 13, 5, nrows=2, ncols=3) as (fig, axes):
-        for row, name in zip(axes, LABELS, strict=True):
+        for row, name in zip(axes, CLASSES, strict=True):
             image = strip(row[0], profiles[name, "made"], limit, "viridis")
             strip(row[1], profiles[name, "real"], limit, "viridis")
             difference = strip(row[2], apart[name], limit / 4)
@@ -87,7 +86,7 @@ def profiles(path: Path, title: str, made: Set, real: Set, orientation: str) -> 
             axes, {"generated": made, "held-out genes": real}.items(), strict=True
         ):
             for m, (ax, mark) in enumerate(zip(row, MARKS, strict=True)):
-                for name, label in LABELS.items():
+                for name, label in CLASSES.items():
                     x = log_signals(one.X[one.y == label][:, :, m])
                     low, high = np.quantile(x, [0.25, 0.75], axis=0)
                     ax.fill_between(CENTRES, low, high, color=COLORS[name], alpha=0.2, lw=0)
@@ -211,7 +210,7 @@ def cells(path: Path, title: str, by_cell: dict[str, list[np.ndarray]], orientat
                 1.01, 0.5, f"{cell}\n{str(order['name'][cell])[:18]}", va="center", fontsize=9,
                 transform=row[1].transAxes, color=order["color"][cell], fontweight="bold",
             )  # fmt: skip
-        for ax, name in zip(axes[0], LABELS, strict=True):
+        for ax, name in zip(axes[0], CLASSES, strict=True):
             ax.set_title(f"{name}, generated")
         for ax in axes[-1]:
             ax.set_xlabel(x_label(orientation), fontsize=10)
