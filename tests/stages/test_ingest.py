@@ -2,12 +2,16 @@
 
 import gzip
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
-from conftest import REAL, make_genes, needs_real, write_cell, write_raw, write_rpkm
+from conftest import REAL, ROOT, make_genes, needs_real, write_cell, write_raw, write_rpkm
 from deepchrome.data.dataset import Dataset, training_hash
 
 
@@ -149,6 +153,37 @@ def test_chromosome_split_keeps_chromosomes_whole(small):
     genes = Dataset("data/dataset").genes
     assert (genes.groupby("chrom")["split"].nunique() == 1).all()
     assert genes["split"].value_counts().min() >= 0.2 * len(genes)
+
+
+def write_genes(path, tss: int) -> None:
+    rows = [f"{gene.gene_id}\tchr{i % 7}\t{tss + i}\t+" for i, gene in enumerate(make_genes(40, 0))]
+    path.write_text("\n".join(["gene_id\tchrom\ttss\tstrand", *rows]) + "\n")
+
+
+def test_a_gene_table_outside_the_raw_directory_is_refused(small):
+    write_genes(small.path / "genes.tsv", 1000)
+    small.set("data.genes", "genes.tsv")
+    message = small.refused("ingest")
+    assert "data.genes: genes.tsv lies outside data/raw/demo; copy it into that folder" in message
+    assert "DVC looks for changes in data.raw alone" in message
+    small.set("data.genes", "gene.tsv")
+    assert "data.genes: gene.tsv: no such file in data/raw/demo" in small.refused("ingest")
+
+
+def test_dvc_runs_ingest_again_when_the_gene_table_changes(small):
+    """With the dependencies that dvc.yaml gives it, but for those on the project's own code."""
+    stage = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["ingest"]
+    stage["deps"] = [name for name in stage["deps"] if not name.startswith("src/")]
+    stage["cmd"] = f"{sys.executable} -m deepchrome ingest"
+    (small.path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"ingest": stage}}))
+    dvc = [sys.executable, "-m", "dvc"]
+    subprocess.run([*dvc, "init", "--no-scm", "-q"], check=True)
+    small.set("data.genes", "genes.tsv")
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    for tss in (1000, 5000):
+        write_genes(small.raw / "genes.tsv", tss)
+        subprocess.run([*dvc, "repro", "-q", "ingest"], check=True, env=environment)
+        assert Dataset("data/dataset").genes["tss"].min() == tss
 
 
 def edit(small, change, file="E003/classification/train.csv"):

@@ -39,8 +39,8 @@ from deepchrome.files import replacing, write_json
 from deepchrome.params import DataParams, ReadsParams
 from deepchrome.training.executor import in_processes, processes_for, report
 
-BYTES_A_SECOND = 30_000_000
-"""About how much of a file of reads one core counts (docs/performance.md)."""
+BYTES_A_SECOND = 5_000_000
+"""About how much of a BAM one core counts; of packed text it is somewhat more."""
 
 
 def run(

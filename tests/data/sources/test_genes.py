@@ -1,9 +1,10 @@
 import gzip
+from pathlib import Path
 
 import pytest
 
 from deepchrome.data.reference import genes as reference_genes
-from deepchrome.data.sources.genes import read_genes
+from deepchrome.data.sources.genes import named_table, read_genes
 from deepchrome.errors import DeepChromeError
 
 GTF = """#!genome-build hg19
@@ -59,3 +60,50 @@ def test_a_gtf_without_genes_or_cut_short(tmp_path):
     path.write_bytes(gzip.compress(GTF.encode())[:-20])
     with pytest.raises(DeepChromeError, match="not a readable gene table"):
         read_genes(str(path))
+
+
+@pytest.fixture
+def raw(tmp_path, monkeypatch):
+    """A project with a gene table in its raw directory, one in a part of it, and one outside."""
+    monkeypatch.chdir(tmp_path)
+    for path in ("data/raw/mine/genes.tsv", "data/raw/mine/part/genes.tsv", "outside.tsv"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("gene_id\tchrom\ttss\tstrand\nA\tchr1\t5\t+\n")
+    return Path("data/raw/mine")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("gencode_v10", "gencode_v10"),
+        ("genes.tsv", "data/raw/mine/genes.tsv"),
+        ("part/genes.tsv", "data/raw/mine/part/genes.tsv"),
+        ("data/raw/mine/genes.tsv", "data/raw/mine/genes.tsv"),
+        ("data/raw/../raw/mine/genes.tsv", "data/raw/../raw/mine/genes.tsv"),
+    ],
+)
+def test_a_named_table_lies_in_the_raw_directory(raw, name, expected):
+    assert named_table(name, raw) == expected
+    assert len(read_genes(named_table(name, raw)))
+
+
+def test_a_named_table_may_be_given_by_its_whole_path(raw):
+    path = str((raw / "genes.tsv").resolve())
+    assert named_table(path, raw) == path
+
+
+def test_of_two_tables_of_a_name_that_in_the_raw_directory_counts(raw):
+    Path("genes.tsv").write_text("x")
+    assert named_table("genes.tsv", raw) == "data/raw/mine/genes.tsv"
+
+
+@pytest.mark.parametrize("name", ["outside.tsv", "../../../outside.tsv", "link.tsv"])
+def test_a_named_table_elsewhere_is_refused_because_dvc_would_not_see_it(raw, name):
+    (raw / "link.tsv").symlink_to(Path("outside.tsv").resolve())
+    with pytest.raises(DeepChromeError, match=f"{name} lies outside {raw}; copy it into .*DVC"):
+        named_table(name, raw)
+
+
+def test_a_named_table_that_is_nowhere(raw):
+    with pytest.raises(DeepChromeError, match=f"gene.tsv: no such file in {raw}; .*gencode_v10"):
+        named_table("gene.tsv", raw)
