@@ -29,7 +29,7 @@ def run(params: CompareParams, root: str = ".", output: str = "reports/index.htm
 def run_comparison(names: Sequence[str], params: CompareParams, output: str | Path) -> None:
     """Write a page that compares experiments, git revisions or "workspace"; nothing else changes.
 
-    Raises DeepChromeError as `compare.run` does.
+    Raises DeepChromeError where they cannot be compared.
     """
     experiments = [read(name, between=False) for name in compare.choose(names, everything=False)]
     check_comparable(experiments)
