@@ -7,7 +7,9 @@ import pandas as pd
 from conftest import REAL, needs_real
 from deepchrome.data import reference
 from deepchrome.evaluation.training_sets import (
+    AS_ONE,
     SETS,
+    Design,
     by_correlation,
     curve_sizes,
     draws,
@@ -117,3 +119,29 @@ def test_as_many_examples_as_the_smallest_cell_type_has():
     assert limited(("A",), sizes, 30) == 30
     assert limited(("B",), sizes, 30) is None
     assert limited(("A", "B"), sizes, 30) == 30
+
+
+def test_a_design_trains_each_model_once():
+    sets = [one for cell in CELLS for one in by_correlation(cell, similar([0.9] * 5), CHOSEN)]
+    limits = {
+        one: limited(one.cells, dict.fromkeys(CELLS, 40), 40) for one in draws(CELLS, CELLS, 2)
+    }
+    design = Design(sets, limits)
+    assert design.test_cells == CELLS
+    models = design.models(CELLS)
+    assert name_of(CELLS, None) in models
+    trained = list(models.values())
+    assert len(set(trained)) == len(trained)
+    for cell in CELLS:
+        names = design.models_of(cell)
+        assert set(names) <= set(models)
+        assert len(set(names)) == len(names)
+        assert set(design.models_of_sets(cell)) == set(SETS)
+        for draw, examples, name in design.models_of_curve(cell):
+            cells, limit = models[name]
+            assert cells == draw.cells
+            assert limit == (40 if examples == AS_ONE and len(cells) > 1 else None)
+
+
+def test_a_single_cell_type_has_no_curve():
+    assert draws(["A"], ["A"], 3) == []

@@ -1,6 +1,5 @@
 """DVC experiments: reads what they predicted, where it lies; the workspace stays as it is."""
 
-import io
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -10,25 +9,25 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import yaml
 
 from deepchrome.errors import DeepChromeError, listing, nearest
+from deepchrome.evaluation import predictions
 from deepchrome.evaluation.metrics import auroc
 
 WORKSPACE = "workspace"
-DESCRIBED = ("source", "labels", "split", "orientation", "h3k4me3_halved", "values", "cells")
+DATA_FIELDS = ("source", "labels", "split", "orientation", "h3k4me3_halved", "values", "cells")
 """What `dataset.json` says of the data, in the order in which differences are reported."""
 ROUNDING = 1e-3
 """AUROC: by so much the same models may score differently in batches of another size."""
-AGAIN = "run it again ('dvc repro'), or leave it out"
+ADVICE = "run it again ('dvc repro'), or leave it out"
 
 
 @dataclass(frozen=True)
 class CellScores:
     """The test genes of one cell type, scored by one or more models.
 
-    `gene_id`, `label`: shape=(genes,). `score`: shape=(models, genes). `seed`: shape=(models,).
+    gene_id, label: shape=(genes,). score: shape=(models, genes). seed: shape=(models,).
     """
 
     gene_id: np.ndarray
@@ -44,11 +43,11 @@ class CellScores:
 
 @dataclass(frozen=True)
 class Experiment:
-    """What an experiment holds of a comparison's matter.
+    """The results of an experiment, as far as a comparison needs them.
 
-    `settings`: of params.yaml, those that make the data, as `data.raw`, ... `dataset`, `model`:
-    dataset.json and model.json. `between`: mean AUROC on other cell types.
-    `seconds`: the training time. Either is NaN where it is not known.
+    settings: of params.yaml, those that make the data, such as `data.raw`. dataset, model: the
+    content of dataset.json and model.json. scores: by tested cell type. between: mean AUROC on
+    other cell types. seconds: the training time. Either is NaN where it is not known.
     """
 
     name: str
@@ -93,7 +92,7 @@ def read(name: str, between: bool) -> Experiment:
         if hashed != dataset["hash"]:
             raise DeepChromeError(
                 f"{name}: {path} is of dataset {hashed}, but data/dataset is {dataset['hash']}; "
-                f"{AGAIN}"
+                f"{ADVICE}"
             )
     if name == WORKSPACE:
         check_evaluated(stage)
@@ -112,7 +111,7 @@ def read(name: str, between: bool) -> Experiment:
     if abs(mean - reported) > 1e-5:
         raise DeepChromeError(
             f"{name}: {predicted} has a mean AUROC of {mean:.6f}, metrics/{stage}.json says "
-            f"{reported:.6f}: they are of different runs; {AGAIN}"
+            f"{reported:.6f}: they are of different runs; {ADVICE}"
         )
     of_others = crossed.get("between_mean")
     return Experiment(
@@ -186,28 +185,17 @@ def scores_of(source: str, content: bytes, between: bool) -> dict[str, CellScore
     between: by the models of the other cell types; otherwise by the cell type's own. source: what
     to call the file in a message.
     """
-    table = predicted(source, content)
+    table = predictions.read(source, content)
     other = table["train_cell"] != table["test_cell"]
     table = table[(table["split"] == "test") & (other if between else ~other)]
     if table.empty:
         raise DeepChromeError(
             f"{source}: no predictions of {'other cell types' if between else 'test genes'}"
         )
-    return by_cell(source, table)
+    return scores_by_cell(source, table)
 
 
-def predicted(source: str, content: bytes) -> pd.DataFrame:
-    """Return the rows of a file of predictions, names as plain strings."""
-    try:
-        table = pd.read_parquet(io.BytesIO(content))
-    except pa.ArrowInvalid as error:
-        raise DeepChromeError(f"{source}: damaged: {error}") from None
-    for column in ("train_cell", "test_cell", "gene_id"):
-        table[column] = table[column].astype(object)
-    return table
-
-
-def by_cell(source: str, table: pd.DataFrame) -> dict[str, CellScores]:
+def scores_by_cell(source: str, table: pd.DataFrame) -> dict[str, CellScores]:
     """Return the scores of each cell type from rows of predictions of its test genes."""
     found = {}
     for cell, rows in table.groupby("test_cell"):
@@ -286,7 +274,7 @@ def check_comparable(experiments: Sequence[Experiment]) -> None:
                 lacking = first if mine is None else one
                 raise DeepChromeError(
                     f"{lacking.name}: no predictions of cell type {cell}, which "
-                    f"{(one if mine is None else first).name} has; {AGAIN}"
+                    f"{(one if mine is None else first).name} has; {ADVICE}"
                 )
             same_genes = np.array_equal(mine.gene_id, other.gene_id)
             if not same_genes or not np.array_equal(mine.label, other.label):
@@ -294,7 +282,7 @@ def check_comparable(experiments: Sequence[Experiment]) -> None:
                 raise DeepChromeError(
                     f"{one.name}: other {what} of {cell} than {first.name} has "
                     f"({len(other.gene_id):,} genes against {len(mine.gene_id):,}); "
-                    f"{AGAIN}"
+                    f"{ADVICE}"
                 )
 
 
@@ -311,7 +299,7 @@ def differences(one: Experiment, other: Experiment) -> list[str]:
             if mine.get(key) != theirs.get(key)
         ]
 
-    found = between(one.dataset, other.dataset, DESCRIBED)
+    found = between(one.dataset, other.dataset, DATA_FIELDS)
     found = found or between(one.settings, other.settings, one.settings)
     return found or [
         f"content {one.dataset['hash']}, not {other.dataset['hash']}, though described alike: "

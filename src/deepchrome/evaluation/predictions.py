@@ -3,6 +3,7 @@
 Columns: train_cell, test_cell, seed, gene_id, split, label, score (probability of high).
 """
 
+import io
 from pathlib import Path
 from types import TracebackType
 
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from deepchrome.data.dataset import CellType
+from deepchrome.errors import DeepChromeError
 
 _NAME = pa.dictionary(pa.int32(), pa.string())
 SCHEMA = pa.schema(
@@ -46,8 +48,8 @@ class Writer:
 
     def add(
         self, train_cells: list[str], seeds: list[int], test: CellType, score: np.ndarray
-    ) -> pd.DataFrame:
-        """Append scores of shape=(train cell types, seeds, genes); return them as rows."""
+    ) -> None:
+        """Append scores of shape=(train cell types, seeds, genes)."""
         n = len(test.gene_id)
         repeats = len(train_cells) * len(seeds)
         rows = pd.DataFrame(
@@ -62,4 +64,17 @@ class Writer:
             }
         )
         self._file.write_table(pa.Table.from_pandas(rows, schema=SCHEMA, preserve_index=False))
-        return rows
+
+
+def read(source: str, content: bytes) -> pd.DataFrame:
+    """Return the rows of a file of predictions, names as plain strings.
+
+    source: what to call the file in a message. Raises DeepChromeError where it is damaged.
+    """
+    try:
+        table = pd.read_parquet(io.BytesIO(content))
+    except pa.ArrowInvalid as error:
+        raise DeepChromeError(f"{source}: damaged: {error}") from None
+    for column in ("train_cell", "test_cell", "gene_id"):
+        table[column] = table[column].astype(object)
+    return table

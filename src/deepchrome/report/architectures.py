@@ -3,9 +3,9 @@
 import numpy as np
 
 from deepchrome.evaluation import comparison as compare
-from deepchrome.evaluation import experiments
+from deepchrome.evaluation import predictions
 from deepchrome.evaluation.comparison import Progress, no_progress
-from deepchrome.evaluation.experiments import Experiment, check_comparable
+from deepchrome.evaluation.experiments import Experiment, check_comparable, scores_by_cell
 from deepchrome.figures.text import sentence
 from deepchrome.params import CompareParams
 from deepchrome.report.comparison import (
@@ -48,13 +48,13 @@ def section(run: Run, params: CompareParams, progress: Progress = no_progress) -
             more=[HOW],
             commands=COMMANDS,
         )
-    tables = [experiments.predicted(str(path), path.read_bytes()) for path in predicted]
+    tables = [predictions.read(str(path), path.read_bytes()) for path in predicted]
     own = [
         tables[0]["train_cell"] == tables[0]["test_cell"],
         tables[1]["train_cell"] == "own",
     ]
     scores = [
-        experiments.by_cell(str(path), table[(table["split"] == "test") & chosen])
+        scores_by_cell(str(path), table[(table["split"] == "test") & chosen])
         for path, table, chosen in zip(predicted, tables, own, strict=True)
     ]
     cells = [cell for cell in scores[0] if cell in scores[1]]

@@ -3,12 +3,11 @@
 import pandas as pd
 from rich.table import Table
 
-from deepchrome.console import console
 from deepchrome.data.reference import cell_types
 
 
-def show(title: str, cells: pd.DataFrame) -> None:
-    """Print scores per cell type: AUROC, AUPRC and accuracy, mean over seeds.
+def score_table(title: str, cells: pd.DataFrame) -> Table:
+    """Return scores per cell type: AUROC, AUPRC and accuracy, mean over seeds.
 
     cells: rows as in `plots/evaluate/cells.csv`. With several seeds, AUROC shows its spread
     (standard deviation).
@@ -29,4 +28,4 @@ def show(title: str, cells: pd.DataFrame) -> None:
             f"{mean['auprc']:.3f}",
             f"{mean['accuracy']:.3f}",
         )
-    console.print(table)
+    return table

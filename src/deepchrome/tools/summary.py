@@ -7,7 +7,7 @@ import pandas as pd
 
 from deepchrome.console import console
 from deepchrome.errors import DeepChromeError
-from deepchrome.report.terminal import show
+from deepchrome.report.terminal import score_table
 
 SHOWN = (
     ("reports/index.html", "the report: all questions, figures and numbers on one page"),
@@ -33,7 +33,8 @@ def run() -> None:
         info = json.loads(Path("data/dataset/dataset.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise DeepChromeError(f"{error.filename}: no such file; run 'dvc repro' first") from None
-    show(f"{model['model']} ({model['parameters']:,} parameters), {info['source']} data", cells)
+    title = f"{model['model']} ({model['parameters']:,} parameters), {info['source']} data"
+    console.print(score_table(title, cells))
     low, high = evaluated["auroc_ci95"]
     console.print(
         f"mean AUROC       {evaluated['auroc']:.3f}  (95% interval {low:.3f} to {high:.3f})"
