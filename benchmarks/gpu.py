@@ -21,7 +21,8 @@ from deepchrome import MARKS, N_BINS, params
 from deepchrome.data.dataset import Dataset
 from deepchrome.models import margin
 from deepchrome.training.ensemble import network
-from deepchrome.training.fit import Job, choose_device, train_groups
+from deepchrome.training.groups import train
+from deepchrome.training.jobs import Job, choose_device
 from full_size import GENES, first, machine, study, timed, variant
 
 console = Console(width=140)
@@ -63,7 +64,7 @@ def measure(
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     taken, _ = timed(
-        lambda: train_groups(jobs, Dataset(dataset), model, device, at_once, precision=precision)
+        lambda: train(jobs, Dataset(dataset), model, device, at_once, precision=precision)
     )
     return taken, torch.cuda.max_memory_allocated() if device.type == "cuda" else 0
 

@@ -21,7 +21,8 @@ from rich.console import Console
 from rich.table import Table
 
 from deepchrome.data.dataset import Dataset
-from deepchrome.training.fit import Job, train_groups
+from deepchrome.training.groups import train
+from deepchrome.training.jobs import Job
 from full_size import GENES, first, machine, study, variant
 from scale import exponent, peaks
 
@@ -47,7 +48,7 @@ def one(dataset: Path, cells: int, model: str, epochs: int) -> None:
     start = time.perf_counter()
     data = Dataset(dataset)
     jobs = [Job(name, 0) for name in data.cells[:cells]]
-    train_groups(jobs, data, variant(model, epochs), torch.device("cpu"))
+    train(jobs, data, variant(model, epochs), torch.device("cpu"))
     print(time.perf_counter() - start)
 
 

@@ -26,7 +26,8 @@ from deepchrome.data.sources import published
 from deepchrome.data.sources.expression import FILE_NAME, numeric_labels, read_rpkm, text_labels
 from deepchrome.evaluation.metrics import GeneBootstrap, auroc
 from deepchrome.figures.style import figure
-from deepchrome.training.fit import Job, train_groups
+from deepchrome.training.groups import train
+from deepchrome.training.jobs import Job
 from tune import score
 
 console = Console(width=120)
@@ -174,7 +175,7 @@ def sample(args: argparse.Namespace) -> None:
     for trained_on in RULES:
         cells = data[trained_on]
         jobs = [Job(cell, seed) for cell in cells for seed in seeds]
-        models = train_groups(jobs, InMemory(cells), variant, torch.device("cpu"))
+        models = train(jobs, InMemory(cells), variant, torch.device("cpu"))
         for cell, tested_on in itertools.product(cells, RULES):
             test = data[tested_on][cell].part("test")
             mine = [one for one in models if one.job.name == cell]

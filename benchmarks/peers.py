@@ -42,7 +42,9 @@ from deepchrome.params import ModelParams
 from deepchrome.training import store as trained
 from deepchrome.training.ensemble import network
 from deepchrome.training.executor import prepare_processes
-from deepchrome.training.fit import SCORING_BATCH_CPU, Job, Trained, fit, train_groups
+from deepchrome.training.fit import SCORING_BATCH_CPU, fit
+from deepchrome.training.groups import train
+from deepchrome.training.jobs import Job, TrainedNetwork
 from full_size import first, machine, spread, study, timed, variant
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__.split("\n")[0])
@@ -268,7 +270,7 @@ def training(
 
 
 @torch.no_grad()
-def _auroc_as_theirs(one: Trained, params: ModelParams, valid: CellType) -> float:
+def _auroc_as_theirs(one: TrainedNetwork, params: ModelParams, valid: CellType) -> float:
     """Return the AUROC of our network by their score, the logit of high without that of low."""
     weights = {name: torch.from_numpy(weight) for name, weight in one.weights.items()}
     x = torch.from_numpy(valid.X).float()
@@ -369,7 +371,7 @@ def linear(
                 ends = when(lines, "4")
                 each.append((ends[-1] - when(lines, "Test set")[-1]) / their_epochs)
             theirs.append(sum(each) / len(each) * epochs * len(names))
-            ours.append(timed(partial(train_groups, jobs, Dataset(dataset), params, CPU))[0])
+            ours.append(timed(partial(train, jobs, Dataset(dataset), params, CPU))[0])
         show(
             f"linear: {len(names)} cell types, {epochs} epochs with validation",
             [
@@ -441,7 +443,7 @@ def _trained(folder: Path, data: Dataset, names: list[str]) -> Path:
     path = folder / f"models/matrix-{len(names)}"
     if not path.is_dir():
         params = variant("deepchrome", 1)
-        fitted = train_groups([Job(name, 0) for name in names], data, params, CPU)
+        fitted = train([Job(name, 0) for name in names], data, params, CPU)
         trained.save(path, "deepchrome", params, fitted, data.info)
     return path
 

@@ -27,7 +27,8 @@ from deepchrome.data.sources import published
 from deepchrome.evaluation.metrics import GeneBootstrap, auroc
 from deepchrome.stages import ingest
 from deepchrome.training import store as trained
-from deepchrome.training.fit import Job, train_groups
+from deepchrome.training.groups import train
+from deepchrome.training.jobs import Job
 
 CELLS = ["E003", "E123"]
 SEEDS = range(5)
@@ -67,7 +68,7 @@ def measure(raw: Path, models: list[str], settings: params.Params) -> pd.DataFra
             for model in models:
                 variant = settings.models[model]
                 jobs = [Job(cell, seed) for cell in CELLS for seed in SEEDS]
-                fitted = train_groups(jobs, data, variant, torch.device("cpu"))
+                fitted = train(jobs, data, variant, torch.device("cpu"))
                 trained.save(Path(folder, model), model, variant, fitted, data.info)
                 ours = trained.Models(Path(folder, model))
                 for job in jobs:

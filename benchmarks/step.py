@@ -14,7 +14,8 @@ from rich.table import Table
 
 from deepchrome import params
 from deepchrome.data.dataset import Dataset
-from deepchrome.training.fit import Job, fit
+from deepchrome.training.fit import fit
+from deepchrome.training.jobs import Job
 
 
 def main(

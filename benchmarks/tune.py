@@ -24,7 +24,8 @@ from deepchrome.evaluation.metrics import auroc
 from deepchrome.models import margin
 from deepchrome.models.preprocessing import Preprocessing
 from deepchrome.training.ensemble import network
-from deepchrome.training.fit import Job, Trained, train_groups
+from deepchrome.training.groups import train
+from deepchrome.training.jobs import Job, TrainedNetwork
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Folded:
         return replace(data, split=split.astype(object))
 
 
-def score(one: Trained, variant: params.ModelParams, X: np.ndarray) -> np.ndarray:
+def score(one: TrainedNetwork, variant: params.ModelParams, X: np.ndarray) -> np.ndarray:
     """Return the log-odds of high, shape=(genes,), by one trained network."""
     model = network(variant).eval()
     model.load_state_dict({k: torch.from_numpy(v) for k, v in one.weights.items()}, strict=False)
@@ -64,7 +65,7 @@ def cross_validated(path: str, variant: params.ModelParams, folds: int, seeds: i
         for fold in range(folds)
         for seed in range(seeds)
     ]
-    trained = train_groups(jobs, data, variant, torch.device("cpu"))
+    trained = train(jobs, data, variant, torch.device("cpu"))
     found = {cell: [] for cell in cells}
     for one in trained:
         held = data.load(one.job.name).part("held")

@@ -4,11 +4,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from deepchrome.errors import DeepChromeError, listing, nearest
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+def _off(value: Any) -> Any:
+    """Take what YAML 1.1 reads a bare `off` as for the word."""
+    return "off" if value is False else value
+
+
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -64,6 +71,7 @@ class TrainParams(Section):
     cells_at_once: Literal["auto"] | Annotated[int, Field(ge=1)]
     precision: Literal["float32", "tf32", "bfloat16"]
     checkpoint_seconds: float = Field(ge=0)
+    record: Annotated[Literal["auto", "off"], BeforeValidator(_off)]
 
 
 class CrossCellParams(Section):

@@ -7,10 +7,11 @@ import torch
 from conftest import ROOT
 from deepchrome import MARKS, N_BINS, params
 from deepchrome.interpretation import attribution
+from deepchrome.interpretation.log_odds import scorer
 from deepchrome.params import ModelParams, paper_protocol
 from deepchrome.training import store as trained
 from deepchrome.training.ensemble import initial_weights
-from deepchrome.training.fit import Job, Trained
+from deepchrome.training.jobs import Job, TrainedNetwork
 
 VARIANTS = params.load(ROOT / "params.yaml").models
 INFO = {
@@ -31,7 +32,7 @@ def models_of(path, variant: ModelParams, cells=("E003",), seeds=(0,)) -> traine
         larger = 5 if variant.architecture == "attentive" else 1
         weights = {n: larger * w.numpy() for n, w in initial_weights(variant, 7 + i).items()}
         shift, scale = (rng.uniform(0.5, 1.5, len(MARKS)).astype(np.float32) for _ in range(2))
-        done.append(Trained(Job(cell, seed), weights, shift, scale, 1, 0.5, []))
+        done.append(TrainedNetwork(Job(cell, seed), weights, shift, scale, 1, 0.5, []))
     trained.save(path / "models", "variant", variant, done, INFO)
     return trained.Models(path / "models")
 
@@ -53,7 +54,7 @@ COUNTS = [(name, "paper") for name in ("deepchrome", "linear", "fully_connected"
 def test_complete_for_every_architecture(tmp_path, name, protocol):
     variant = VARIANTS[name] if protocol == "tuned" else paper_protocol(VARIANTS[name])
     models = models_of(tmp_path, variant)
-    score = attribution.scorer(models, "E003", 0)
+    score = scorer(models, "E003", 0)
     X = counts(2)
     expected = models.predict(X, ["E003"])[0, 0]
     np.testing.assert_allclose(score(log(X)).double().sigmoid(), expected, rtol=1e-4, atol=1e-5)
@@ -68,9 +69,7 @@ def test_closed_form_of_a_linear_model(tmp_path):
     variant = VARIANTS["linear"].model_copy(update={"reduce": None})
     models = models_of(tmp_path, variant)
     x, against = log(counts(3)), log(counts(12, 1)).view(4, 3, N_BINS, len(MARKS))
-    found = attribution.integrated_gradients(
-        attribution.scorer(models, "E003", 0), x, against, steps=1
-    )
+    found = attribution.integrated_gradients(scorer(models, "E003", 0), x, against, steps=1)
     weight = models.tensors["network.layer.weight"][0, 0]
     weight = (weight[1] - weight[0]).view(N_BINS, len(MARKS)) / models.tensors["scale"][0, 0]
     torch.testing.assert_close(found, weight * (x - against.mean(0)), rtol=1e-3, atol=1e-5)
@@ -82,9 +81,7 @@ def test_marks_of_a_reduced_model_are_exact(tmp_path, name):
     """Whatever the place within a mark, its total is weight times difference of the feature."""
     models = models_of(tmp_path, VARIANTS[name])
     x, against = log(counts(5)), log(counts(10, 1)).view(2, 5, N_BINS, len(MARKS))
-    found = attribution.integrated_gradients(
-        attribution.scorer(models, "E003", 0), x, against, steps=200
-    )
+    found = attribution.integrated_gradients(scorer(models, "E003", 0), x, against, steps=200)
     weight = models.tensors["network.layer.weight"][0, 0]
     weight = (weight[1] - weight[0]) / models.tensors["scale"][0, 0]
     features = models.preprocessing.features
@@ -93,7 +90,7 @@ def test_marks_of_a_reduced_model_are_exact(tmp_path, name):
     torch.testing.assert_close(found.sum(1), expected, rtol=0.02, atol=0.01)
     if name == "linear":  # against no reads at all: all of it at the bin of the maximum
         found = attribution.integrated_gradients(
-            attribution.scorer(models, "E003", 0), x, torch.zeros_like(x)[None]
+            scorer(models, "E003", 0), x, torch.zeros_like(x)[None]
         )
         assert ((found != 0) & (x < x.amax(1, keepdim=True) - 1e-5)).sum() == 0
 

@@ -59,6 +59,44 @@ def test_dropout_keeps_the_mean(p):
     assert torch.equal(Dropout(p).eval()(x), x)
 
 
+def test_dropout_masks_are_independent():
+    """Of neighbours in a row, column or rectangle, and of masks of neighbouring keys and calls."""
+    drop, masks = Dropout(0.5), []
+    for key in range(400):
+        drop.key.fill_(key)
+        drop.calls = 0
+        masks.append(torch.stack([drop(torch.ones(32, 60)) - 1 for _ in range(2)]))
+    m = torch.stack(masks)  # 1 where kept, -1 where dropped: (keys, calls, rows, columns)
+    pairs = {
+        "none": m,
+        "columns": m[..., 1:] * m[..., :-1],
+        "rows": m[..., 1:, :] * m[..., :-1, :],
+        "rectangles": m[..., 1:, 1:] * m[..., 1:, :-1] * m[..., :-1, 1:] * m[..., :-1, :-1],
+        "keys": m[1:] * m[:-1],
+        "calls": m[:, 0] * m[:, 1],
+    }
+    for name, product in pairs.items():
+        z = float(product.mean()) * product.numel() ** 0.5
+        assert abs(z) < 4.5, name
+    kept_by_row = m.mean(-1) * m.shape[-1] ** 0.5
+    assert float(kept_by_row.var()) == pytest.approx(1, abs=0.05)
+    torch.manual_seed(5)
+    assert torch.equal(m[7, 0], _mask(7)), "it depends on torch's random numbers"
+
+
+def _mask(key):
+    drop = Dropout(0.5)
+    drop.key.fill_(key)
+    return drop(torch.ones(32, 60)) - 1
+
+
+def test_every_dropout_layer_is_drawn_by_key():
+    for name in PARAMETERS:
+        layers = [type(module) for module in build(name).modules()]
+        assert nn.Dropout not in layers
+        assert (Dropout in layers) == (not name.startswith(("linear", "attentive")))
+
+
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_parameters(name):
     assert models.n_parameters(build(name)) == PARAMETERS[name]

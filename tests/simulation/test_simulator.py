@@ -15,7 +15,8 @@ from deepchrome.data.dataset import CellType
 from deepchrome.errors import DeepChromeError
 from deepchrome.params import load
 from deepchrome.simulation import simulator
-from deepchrome.training.fit import Job, fit
+from deepchrome.training.fit import fit
+from deepchrome.training.jobs import Job
 
 CELLS = ["E003", "E037", "E071", "E123"]
 N = 1200

@@ -1,17 +1,26 @@
 import re
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import yaml
 
 from conftest import ROOT
 from deepchrome import params
 from deepchrome.data.dataset import CellType, training_hash
 from deepchrome.errors import DeepChromeError
 from deepchrome.training.checkpoints import CODE, Checkpoints, job_key
-from deepchrome.training.ensemble import Optimizer, can_batch, initial_weights
-from deepchrome.training.fit import Job, _Examples, choose_device, fit, groups, learning_rates
+from deepchrome.training.ensemble import (
+    Ensemble,
+    Optimizer,
+    can_batch,
+    initial_weights,
+    largest_activation,
+)
+from deepchrome.training.examples import Examples
+from deepchrome.training.fit import SCORING_NUMBERS, fit, genes_at_once, learning_rates
+from deepchrome.training.jobs import Job, choose_device, groups
 
 CPU = torch.device("cpu")
 LINEAR = params.ModelParams(
@@ -37,11 +46,48 @@ def cell_type(cell, genes, seed=0):
     return CellType(cell, np.array([f"g{i}" for i in range(genes)], object), X, y, split)
 
 
-CELLS = {cell: cell_type(cell, n) for cell, n in (("A", 120), ("B", 60), ("C", 90))}
+# A and D take as many steps an epoch, on different numbers of genes; the others fewer
+CELLS = {cell: cell_type(cell, n) for cell, n in (("A", 120), ("B", 60), ("C", 90), ("D", 108))}
+
+
+def fit_all(jobs, cells, variant, *arguments, **keywords):
+    """Train groups of jobs of as many steps an epoch, as `groups.train` does."""
+    sizes = {name: int((cell.split == "train").sum()) for name, cell in cells.items()}
+    steps = {job: -(-job.training_genes(sizes) // variant.batch_size) for job in jobs}
+    alike = groups(steps, 12, 100, CPU)
+    found = by_job(
+        [o for group in alike for o in fit(group, cells, variant, *arguments, **keywords)]
+    )
+    return [found[job] for job in jobs]
 
 
 def by_job(trained):
     return {one.job: one for one in trained}
+
+
+def same_trajectory(mine, alone):
+    assert mine.best_epoch == alone.best_epoch
+    assert [row["epoch"] for row in mine.history] == [row["epoch"] for row in alone.history]
+    for a, b in zip(mine.history, alone.history, strict=True):
+        assert a == pytest.approx(b, rel=1e-4)
+    for name, weight in mine.weights.items():
+        np.testing.assert_allclose(weight, alone.weights[name], rtol=1e-4, atol=1e-6)
+
+
+def test_alone_or_together_is_the_same_trajectory_with_dropout():
+    """What a network forgets follows from its job, not from its company."""
+    jobs = [Job(cell, seed) for cell in ("A", "D") for seed in (0, 1)]
+    variant = DROPPING.model_copy(update={"epochs": 3})
+    for mine, job in zip(fit(jobs, CELLS, variant, CPU), jobs, strict=True):
+        same_trajectory(mine, fit([job], CELLS, variant, CPU)[0])
+    still = DROPPING.model_copy(update={"options": DROPPING.options | {"dropout": 0.0}})
+    one, other = (fit(jobs[:1], CELLS, v, CPU)[0].history[0] for v in (variant, still))
+    assert one["train_loss"] != other["train_loss"], "nothing was dropped"
+
+
+def test_jobs_of_different_steps_are_no_group():
+    with pytest.raises(ValueError, match=r"found jobs of \[2, 4\] steps"):
+        fit([Job("A", 0), Job("B", 0)], CELLS, LINEAR, CPU)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
@@ -49,16 +95,10 @@ def test_alone_or_together_is_the_same_trajectory(optimizer):
     """Cell types of different size, with their own steps per epoch and early stops."""
     variant = LINEAR.model_copy(update={"optimizer": optimizer, "patience": 2, "epochs": 12})
     jobs = [Job(cell, seed) for cell in CELLS for seed in (0, 1)]
-    together = by_job(fit(jobs, CELLS, variant, CPU))
+    together = by_job(fit_all(jobs, CELLS, variant, CPU))
     for job in jobs:
         alone = fit([job], CELLS, variant, CPU)[0]
-        mine = together[job]
-        assert mine.best_epoch == alone.best_epoch
-        assert [row["epoch"] for row in mine.history] == [row["epoch"] for row in alone.history]
-        for a, b in zip(mine.history, alone.history, strict=True):
-            assert a == pytest.approx(b, rel=1e-5)
-        for name, weight in mine.weights.items():
-            np.testing.assert_allclose(weight, alone.weights[name], rtol=1e-4, atol=1e-6)
+        same_trajectory(together[job], alone)
     assert len({len(one.history) for one in together.values()}) > 1, "no early stop to test"
 
 
@@ -95,34 +135,34 @@ def test_keeps_the_best_epoch_and_stops():
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_optimizer_agrees_with_torch(optimizer):
+@pytest.mark.parametrize("jobs", [[Job("A", 0)], [Job("A", 0), Job("B", 0), Job("C", 0)]])
+def test_optimizer_agrees_with_torch(optimizer, jobs):
     variant = LINEAR.model_copy(update={"optimizer": optimizer, "weight_decay": 0.1})
-    start = torch.randn(3, 4, 2)
-    ours = {"w": start.clone()}
-    mine = Optimizer(ours, variant, np.array([3, 2, 1]))
-    theirs = [start[k].clone().requires_grad_() for k in range(3)]
-    rates = torch.tensor([0.1, 0.02, 0.003])
-    reference = [
-        torch.optim.AdamW([w], lr=float(r), weight_decay=0.1)
-        if optimizer == "adam"
-        else torch.optim.SGD([w], lr=float(r))
-        for w, r in zip(theirs, rates, strict=True)
+    ensemble = Ensemble(variant, jobs, CPU)
+    mine = Optimizer(ensemble, variant)
+    theirs = [
+        [weight[k].clone().requires_grad_() for weight in ensemble.weights.values()]
+        for k in range(len(jobs))
     ]
-    for _ in range(8):
-        gradient = torch.randn(3, 4, 2)
-        mine.step({"w": gradient}, rates.to(mine.rate_type))
-        for k in range(3):
-            if optimizer == "sgd":  # torch's decay is in the gradient; decoupled here
-                with torch.no_grad():
-                    theirs[k].mul_(1 - float(rates[k]) * 0.1)
-            theirs[k].grad = gradient[k].clone()
-            reference[k].step()
-    torch.testing.assert_close(ours["w"], torch.stack(theirs).detach(), rtol=1e-5, atol=1e-6)
+    kind = torch.optim.AdamW if optimizer == "adam" else torch.optim.SGD
+    reference = [kind(weights, lr=1.0, weight_decay=0.1) for weights in theirs]
+    for rate in (0.1, 0.05, 0.02, 0.003):
+        leaves = ensemble.leaves()
+        gradients = {name: torch.randn_like(leaf) for name, leaf in leaves.items()}
+        mine.step(leaves, list(gradients.values()), torch.tensor(rate, dtype=mine.rate_type))
+        for k, (weights, one) in enumerate(zip(theirs, reference, strict=True)):
+            for weight, gradient in zip(weights, gradients.values(), strict=True):
+                weight.grad = (gradient[k] if len(jobs) > 1 else gradient).clone()
+            one.param_groups[0]["lr"] = rate
+            one.step()
+    for i, weight in enumerate(ensemble.weights.values()):
+        expected = torch.stack([weights[i] for weights in theirs]).detach()
+        torch.testing.assert_close(weight, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_learning_rate_is_torchs_cosine_annealing():
     variant = LINEAR.model_copy(update={"epochs": 4, "learning_rate": 0.1})
-    found = np.concatenate([learning_rates(variant, e, np.array([5]))[0] for e in range(1, 5)])
+    found = np.concatenate([learning_rates(variant, e, 5) for e in range(1, 5)])
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 20, eta_min=1e-6)
     expected = []
@@ -145,11 +185,16 @@ def test_initial_weights_depend_on_cell_type_and_seed_alone():
 
 
 def test_groups():
-    jobs = [Job(f"E{i:03d}", 0) for i in range(5)]
+    jobs = {Job(f"E{i:03d}", 0): 7 for i in range(5)}
     assert [len(g) for g in groups(jobs, 12, "auto", CPU)] == [5]
     assert [len(g) for g in groups(jobs, 644_177, "auto", CPU)] == [1] * 5
     assert [len(g) for g in groups(jobs, 644_177, 2, CPU)] == [2, 2, 1]
     assert [len(g) for g in groups(jobs, 644_177, "auto", torch.device("cuda"))] == [5]
+    mixed = {job: 7 + i % 2 for i, job in enumerate(jobs)}
+    assert [[mixed[job] for job in group] for group in groups(mixed, 12, "auto", CPU)] == [
+        [7, 7, 7],
+        [8, 8],
+    ]
 
 
 def test_one_class_is_refused():
@@ -165,6 +210,91 @@ def test_divergence_is_named():
     )
     with pytest.raises(DeepChromeError, match="training loss became"):
         fit([Job("A", 0)], CELLS, variant, CPU)
+
+
+def test_an_overflow_in_the_last_step_is_named():
+    """The loss is computed before the update that overflows: the scores after it tell."""
+    few = CELLS["A"].gene_id[np.flatnonzero(CELLS["A"].split == "train")[:16]]
+    kept = (CELLS["A"].split != "train") | np.isin(CELLS["A"].gene_id, few)
+    cell = CellType(
+        "A",
+        *(part[kept] for part in (CELLS["A"].gene_id, CELLS["A"].X)),
+        CELLS["A"].y[kept],
+        CELLS["A"].split[kept],
+    )
+    variant = LINEAR.model_copy(
+        update={
+            "input": "counts",
+            "standardize": False,
+            "optimizer": "sgd",
+            "learning_rate": 1e38,
+            "epochs": 1,
+        }
+    )
+    with pytest.raises(DeepChromeError, match="A, seed 0: a score became no number in epoch 1"):
+        fit([Job("A", 0)], {"A": cell}, variant, CPU)
+
+
+def test_a_job_that_has_stopped_is_not_heeded_any_more():
+    """Jobs that stop early train on until half of a group have stopped."""
+    variant = LINEAR.model_copy(update={"patience": 2, "epochs": 12})
+    jobs = [Job("A", seed) for seed in range(5)]
+    seen = []
+    networks = fit(jobs, CELLS, variant, CPU, lambda epoch: seen.append(epoch))
+    for one in networks:
+        assert len(one.history) == min(one.best_epoch + 2, 12)
+    assert len({len(one.history) for one in networks}) > 1, "no early stop to test"
+    for epoch in seen:
+        still = [one.job for one in networks if len(one.history) >= epoch.epoch]
+        assert epoch.jobs == still
+        assert epoch.genes_seen == 60 * len(still)
+
+
+class Normed(torch.nn.Module):
+    def __init__(self, bins, marks, **options):
+        super().__init__()
+        self.norm = torch.nn.BatchNorm1d(bins, **options)
+        self.out = torch.nn.Linear(bins * marks, 1)
+
+    def forward(self, x):
+        return self.out(self.norm(x).flatten(1))
+
+
+class Noisy(torch.nn.Linear):
+    def __init__(self, bins, marks):
+        super().__init__(bins * marks, 1)
+
+    def forward(self, x):
+        x = x.flatten(1)
+        return super().forward(x + torch.randn_like(x) if self.training else x)
+
+
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        (Normed, "it keeps norm.num_batches_tracked, norm.running_mean, norm.running_var"),
+        (partial(Normed, track_running_stats=False), "depends on the other genes"),
+        (Noisy, "draws random numbers other than by nn.Dropout"),
+    ],
+)
+def test_networks_that_cannot_be_trained_together_are_refused(made, says, monkeypatch):
+    build = lambda name, bins, marks, _: made(bins, marks)  # noqa: E731
+    monkeypatch.setattr("deepchrome.training.ensemble.build", build)
+    with pytest.raises(DeepChromeError, match=f"architecture linear: .*{says}"):
+        can_batch(LINEAR)
+
+
+def test_scoring_is_bounded_by_memory():
+    """What all networks make of the genes at once stays within SCORING_NUMBERS numbers."""
+    transformer = LINEAR.model_copy(
+        update={"architecture": "transformer", "reduce": None, "options": {}}
+    )
+    assert largest_activation(transformer) == 8 * 100 * 100  # attention of each bin to all
+    gpu = torch.device("cuda")
+    genes = genes_at_once(transformer, 56, gpu)
+    assert genes * 56 * 80_000 <= SCORING_NUMBERS < (genes + 1) * 56 * 80_000
+    assert genes_at_once(transformer, 10_000, CPU) == 1
+    assert genes_at_once(DROPPING, 1, CPU) == 128
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
@@ -196,6 +326,7 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(variant, tmp_path, mo
     """Same weights to the bit: dropout, early stops and cell types of different size included."""
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     jobs = [Job(cell, seed) for cell in CELLS for seed in (0, 1)]
+    jobs = [job for job in jobs if job.name in ("A", "D")]
     whole = fit(jobs, CELLS, variant, CPU)
     checkpoints = Checkpoints({job: f"{job.name}{job.seed}" for job in jobs}, seconds=0)
     computed = []
@@ -209,7 +340,9 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(variant, tmp_path, mo
     for _ in range(2):
         with pytest.raises(InterruptedRunError):
             fit(jobs, CELLS, variant, CPU, stop_twice, checkpoints=checkpoints)
-    again = fit(jobs, CELLS, variant, CPU, stop_twice, checkpoints=checkpoints)
+    # other jobs first: a checkpoint knows its networks by name
+    other = fit(jobs[::-1], CELLS, variant, CPU, stop_twice, checkpoints=checkpoints)
+    again = other[::-1]
     assert computed[:5] == [1, 2, 2, 3, 3], "it did not go on from the checkpoint"
     for a, b in zip(whole, again, strict=True):
         assert (a.job, a.best_epoch, a.history) == (b.job, b.best_epoch, b.history)
@@ -242,7 +375,7 @@ def test_a_damaged_checkpoint_is_not_used(tmp_path, monkeypatch):
 
 def test_keys_tell_apart_what_would_train_differently():
     hashes = {cell: training_hash(CELLS[cell]) for cell in CELLS}
-    assert len(set(hashes.values())) == 3
+    assert len(set(hashes.values())) == len(CELLS)
     job = Job("A", 0)
     key = job_key(job, hashes, LINEAR, "cpu", "float32", "code")
     assert key == job_key(job, hashes | {"B": "other"}, LINEAR, "cpu", "float32", "code")
@@ -274,7 +407,7 @@ def test_a_job_of_several_cell_types_sees_their_genes():
         np.concatenate([part.y for part in parts]),
         np.concatenate([part.split for part in parts]),
     )
-    pooled = fit([Job("AB", 0, ("A", "B")), Job("A", 0)], CELLS, LINEAR, CPU)[0]
+    pooled = fit([Job("AB", 0, ("A", "B")), Job("AB", 1, ("A", "B"))], CELLS, LINEAR, CPU)[0]
     one = fit([Job("AB", 0)], {"AB": joined}, LINEAR, CPU)[0]
     assert pooled.best_epoch == one.best_epoch
     np.testing.assert_allclose(pooled.scale, one.scale, rtol=1e-5)
@@ -290,7 +423,7 @@ def test_examples_bound_what_a_job_sees():
     few = Job("A", 0, ("A", "B"), examples=25)
     fit([few], CELLS, LINEAR, CPU, lambda epoch: seen.append(epoch.genes_seen))
     assert set(seen) == {25}
-    rows = _Examples(CELLS, LINEAR, CPU)
+    rows = Examples(CELLS, LINEAR, CPU)
     chosen = rows.of(few, "train")
     assert len(set(chosen)) == 25
     assert set(chosen) <= set(rows.of(Job("x", 0, ("A", "B")), "train"))
@@ -307,16 +440,13 @@ class Recurrent(torch.nn.Module):
         return self.out(self.lstm(x)[0][:, -1])
 
 
-@pytest.mark.parametrize("stage", ["train", "training_sets"])
-def test_a_change_of_what_trains_runs_the_stage_again(stage):
-    deps = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"][stage]["deps"]
-    assert {f"src/deepchrome/{name}" for name in CODE} <= set(deps)
-    for name in ("training.py", "stacked.py", "recorded.py"):
+def test_checkpoints_depend_on_all_that_trains():
+    """These load, store, refuse, share out and show the work, and change no number."""
+    others = {"checkpoints", "executor", "groups"}
+    for name in CODE[:-1]:
         text = (ROOT / "src/deepchrome" / name).read_text(encoding="utf-8")
-        imported = set(re.findall(r"^from deepchrome\.(\w+)", text, re.MULTILINE))
-        # these change no number: they load, store, refuse and share out the work
-        others = imported - {"checkpoints", "dataset", "errors", "machine", "params"}
-        assert others <= {part.removesuffix(".py") for part in CODE}
+        imported = set(re.findall(r"^from deepchrome\.training\.(\w+)", text, re.MULTILINE))
+        assert imported - others <= {Path(part).stem for part in CODE}
 
 
 def test_operators_without_a_batching_rule(monkeypatch):
@@ -327,8 +457,7 @@ def test_operators_without_a_batching_rule(monkeypatch):
         "deepchrome.training.ensemble.build", lambda name, bins, marks, _: Recurrent(bins, marks)
     )
     assert not can_batch(variant)
-    jobs = [Job("A", 0), Job("B", 0)]
-    together = fit(jobs, CELLS, variant, CPU)
+    together = fit_all([Job("A", 0), Job("B", 0)], CELLS, variant, CPU)
     for one in together:
         alone = fit([one.job], CELLS, variant, CPU)[0]
         for name, weight in one.weights.items():
@@ -351,7 +480,7 @@ def test_a_gpu_follows_the_same_trajectory(variant, optimizer):
     still = {} if variant is LINEAR else {"options": variant.options | {"dropout": 0.0}}
     variant = variant.model_copy(update={"optimizer": optimizer, "patience": 2, **still})
     jobs = [Job(cell, seed) for cell in CELLS for seed in (0, 1)]
-    gpu, cpu = (fit(jobs, CELLS, variant, torch.device(name)) for name in ("cuda", "cpu"))
+    gpu, cpu = (fit_all(jobs, CELLS, variant, torch.device(name)) for name in ("cuda", "cpu"))
     for a, b in zip(gpu, cpu, strict=True):
         assert len(a.history) == len(b.history)
         for mine, other in zip(a.history, b.history, strict=True):

@@ -2,9 +2,10 @@
 
 `Model(bins, marks, **options)` maps x of shape=(genes, bins, marks) to logits of
 shape=(genes, 2) for low and high, or (genes, 1) for high. It is an ordinary module for one cell
-type; the engine trains many at once. It may hold constant buffers, but none that training changes.
-What `forward` does must depend on x and on torch's random numbers alone, as the engine may record a
-step's operators once and run them again.
+type; the engine trains many at once. Random numbers come from nn.Dropout alone. Buffers are
+constants, registered with persistent=False; a gene's score depends on no other gene (so no
+BatchNorm), and what `forward` does on x alone, as the engine may record a step's operators once and
+run them again. `training.ensemble` refuses a network that breaks one of these rules.
 """
 
 import importlib
@@ -19,15 +20,55 @@ from deepchrome.errors import DeepChromeError, listing, nearest
 from deepchrome.params import ModelParams
 
 
-class Dropout(nn.Dropout):
-    """nn.Dropout from uniform random numbers; on a CPU torch draws its own far slower."""
+class Dropout(nn.Module):
+    """nn.Dropout whose mask follows from a key alone; `build` puts it in the place of nn.Dropout.
+
+    An architecture uses nn.Dropout. torch draws one stream of random numbers for all networks that
+    train together, so what a network forgets would depend on its company. Here each number is a
+    hash of the key, its row and its column; the key is a buffer, another for each network and step
+    (`training.ensemble`). Rows and columns are mixed by Wellons' lowbias32, their exclusive or by
+    one more round of it.
+    """
+
+    def __init__(self, p: float):
+        super().__init__()
+        self.p = p
+        self.calls = 0
+        """Of this forward pass, so that a layer that is used twice drops other units each time."""
+        self.key: Tensor
+        self.register_buffer("key", torch.zeros((), dtype=torch.int32), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or x.is_cuda or self.p in (0, 1):
-            return super().forward(x)
-        # 1 where the number is at least p, else 0: comparing, and numbers from bool, take longer
-        kept = torch.rand_like(x).add_(1 - self.p).floor_()
-        return x * kept.div_(1 - self.p)
+        if not self.training or self.p == 0:
+            return x
+        if self.p == 1:
+            return x * 0
+        key = self.key + _int32(self.calls * 0x9E3779B9)
+        self.calls += 1
+        columns = x.shape[-1]
+        rows = x.numel() // max(columns, 1)
+        places = torch.arange(rows + columns, dtype=torch.int32, device=x.device)
+        of_row, of_column = _mixed(places * _int32(0x85EBCA6B) + key).split([rows, columns])
+        words = (of_row[:, None] ^ of_column) * _ROUND[0]
+        words = (words.bitwise_right_shift(15) ^ words) * _ROUND[1]
+        # 1 where a uniform number in [0, 1) is at least p, else 0, without bool, which takes longer
+        kept = (words.float() * 2.0**-32).add_(1.5 - self.p).floor_()
+        return x * kept.mul_(1 / (1 - self.p)).view(x.shape)
+
+
+def _int32(value: int) -> int:
+    """Return what 32 bits make of a whole number."""
+    return (value + 2**31) % 2**32 - 2**31
+
+
+_ROUND = _int32(0x7FEB352D), _int32(0x846CA68B)
+
+
+def _mixed(x: Tensor) -> Tensor:
+    """Hash int32 numbers one by one."""
+    x = (x ^ (x.bitwise_right_shift(16) & 0xFFFF)) * _ROUND[0]
+    x = (x ^ (x.bitwise_right_shift(15) & 0x1FFFF)) * _ROUND[1]
+    return x ^ (x.bitwise_right_shift(16) & 0xFFFF)
 
 
 def architectures() -> list[str]:
@@ -55,9 +96,19 @@ def build(architecture: str, bins: int, marks: int, options: dict[str, Any]) -> 
                 f"{nearest(name, allowed)} (allowed: {listing(allowed, 20) or 'none'})"
             )
     try:
-        return model(bins, marks, **options)
+        network = model(bins, marks, **options)
     except (TypeError, ValueError) as error:
         raise DeepChromeError(f"options of architecture {architecture}: {error}") from None
+    return with_keyed_dropout(network)
+
+
+def with_keyed_dropout(network: nn.Module) -> nn.Module:
+    """Put a `Dropout` in the place of every nn.Dropout of a network."""
+    for module in list(network.modules()):
+        for name, child in list(module.named_children()):
+            if type(child) is nn.Dropout:
+                setattr(module, name, Dropout(child.p))
+    return network
 
 
 _GIVEN = ("bins", "marks")

@@ -6,8 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from deepchrome.models import Dropout
-
 
 class Largest(torch.autograd.Function):
     """`h.amax(0)`, with the same gradient: ties share it.
@@ -65,7 +63,7 @@ class Model(nn.Module):
         # distribution as nn.Conv1d, but faster on CPUs and batched over cell types by vmap
         self.convolution = nn.Linear(width * marks, filters)  # weights: mark by mark
         self.dense = nn.Sequential(
-            Dropout(dropout),
+            nn.Dropout(dropout),
             nn.Linear(filters * self.pooled, 625),
             nn.ReLU(),
             nn.Linear(625, 125),

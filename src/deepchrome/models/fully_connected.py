@@ -2,8 +2,6 @@
 
 from torch import Tensor, nn
 
-from deepchrome.models import Dropout
-
 
 class Model(nn.Module):
     """bins x marks -> 2048 -> 1024 -> 625 -> 125 -> 2, dropout after the second layer."""
@@ -14,7 +12,7 @@ class Model(nn.Module):
             nn.Linear(bins * marks, 2048),
             nn.ReLU(),
             nn.Linear(2048, 1024),  # no activation here, as published
-            Dropout(dropout),
+            nn.Dropout(dropout),
             nn.Linear(1024, 625),
             nn.ReLU(),
             nn.Linear(625, 125),

@@ -14,7 +14,7 @@ from deepchrome.figures import cross_cell as figures
 from deepchrome.figures.published import published_beside_ours
 from deepchrome.files import replacing, write_json
 from deepchrome.params import CrossCellParams
-from deepchrome.training.fit import choose_device
+from deepchrome.training.jobs import choose_device
 from deepchrome.training.store import Models, check_same_data
 
 

@@ -7,8 +7,8 @@ from deepchrome.evaluation.held_out import HeldOutScores
 from deepchrome.figures import evaluation as figures
 from deepchrome.figures.published import published_beside_ours
 from deepchrome.files import replacing, write_json
-from deepchrome.report.terminal import show
-from deepchrome.training.fit import choose_device
+from deepchrome.report.terminal import score_table
+from deepchrome.training.jobs import choose_device
 from deepchrome.training.store import Models, check_same_data
 
 
@@ -62,7 +62,7 @@ def run(
             published_beside_ours(plots_out / "published.png", title, beside)
         summary = held_out.summary()
         write_json(metrics_out, {"dataset": data.hash} | summary)
-    show("Test scores", cells)
+    console.print(score_table("Test scores", cells))
     overlapping, interval = held_out.overlapping, held_out.interval
     if len(overlapping) and summary["auroc_without_overlap"] is not None:
         console.print(

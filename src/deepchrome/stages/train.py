@@ -5,15 +5,17 @@ from pathlib import Path
 import pandas as pd
 
 from deepchrome import models
-from deepchrome.console import TrainingProgress, console, progress
+from deepchrome.console import console, progress
 from deepchrome.data.dataset import Dataset, check_validated, origin
 from deepchrome.figures import evaluation, training
 from deepchrome.files import replacing, write_json
 from deepchrome.params import Params
-from deepchrome.training import store as trained
+from deepchrome.training import store
 from deepchrome.training.checkpoints import Checkpoints, code_hash, job_key
 from deepchrome.training.ensemble import can_batch, network
-from deepchrome.training.fit import Epoch, Job, choose_device, replay, train_groups
+from deepchrome.training.groups import train
+from deepchrome.training.jobs import Epoch, Job, choose_device, replay
+from deepchrome.training.progress import TrainingProgress
 from deepchrome.training.tensorboard import TrainingLog
 
 
@@ -36,6 +38,7 @@ def run(
     check_validated(data, validated)
     device = choose_device(params.device)
     variant = params.chosen
+    batched = can_batch(variant)
     n_parameters = models.n_parameters(network(variant))
     seeds = sorted(set(params.seeds))
     jobs = [Job(cell, seed) for cell in data.cells for seed in seeds]
@@ -44,7 +47,7 @@ def run(
         job: job_key(job, hashes, variant, device.type, params.train.precision, code)
         for job in jobs
     }
-    kept = trained.reuse(output, Path(plots_folder) / "history.csv", keys)
+    kept = store.reuse(output, Path(plots_folder) / "history.csv", keys)
     todo = [job for job in jobs if job not in kept]
     checkpoints = Checkpoints(keys, params.train.checkpoint_seconds)
     console.print(
@@ -55,7 +58,7 @@ def run(
         console.print(f"{len(kept)} of them were trained before, with the same data and settings")
     if checkpoints.folder.is_dir():
         console.print("going on from the checkpoints of an interrupted run")
-    if len(todo) > 1 and not can_batch(variant):
+    if len(todo) > 1 and not batched:
         console.print(
             f"{params.model}: one of its operators cannot be batched over models (vmap has no rule "
             "for it); they train one after the other"
@@ -74,7 +77,7 @@ def run(
 
         for epoch in replay(list(kept.values())):
             log.epoch(epoch)
-        done = train_groups(
+        done = train(
             todo,
             data,
             variant,
@@ -83,6 +86,7 @@ def run(
             on_epoch,
             params.train.precision,
             checkpoints,
+            params.train.record,
         )
         by_job = kept | dict(zip(todo, done, strict=True))
         results = [by_job[job] for job in jobs]
@@ -93,7 +97,7 @@ def run(
                 for row in one.history
             ]
         ).round(6)
-        trained.save(out, params.model, variant, results, data.info, keys)
+        store.save(out, params.model, variant, results, data.info, keys)
         plots_out.mkdir()
         history.to_csv(plots_out / "history.csv", index=False)
         curves = mean_curves(history)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deepchrome.console import TrainingProgress, console, progress
+from deepchrome.console import console, progress
 from deepchrome.data.dataset import CellType, Dataset, check_validated, origin
 from deepchrome.errors import DeepChromeError, listing, nearest
 from deepchrome.evaluation import gains, predictions, published_results, training_sets
@@ -15,9 +15,11 @@ from deepchrome.figures import training_sets as figures
 from deepchrome.figures.published import published_beside_ours
 from deepchrome.files import replacing, write_json
 from deepchrome.params import Params, TrainingSetsParams
-from deepchrome.training import store as trained
+from deepchrome.training import store
 from deepchrome.training.checkpoints import Checkpoints, code_hash, job_key
-from deepchrome.training.fit import Job, Trained, choose_device, train_groups
+from deepchrome.training.groups import train
+from deepchrome.training.jobs import Job, TrainedNetwork, choose_device
+from deepchrome.training.progress import TrainingProgress
 
 POOLED = "pooled"
 """The name of the model that was trained on all cell types."""
@@ -82,7 +84,7 @@ def run(
     ):
         with progress(f"{len(jobs)} models x {variant.epochs} epochs", "genes", 0) as advance:
             left = {job: variant.epochs * n for job, n in seen.items()}
-            results = train_groups(
+            results = train(
                 jobs,
                 data,
                 variant,
@@ -91,12 +93,13 @@ def run(
                 TrainingProgress(advance, left),
                 params.train.precision,
                 checkpoints,
+                params.train.record,
             )
         pooled = [one for one in results if one.job.name == training_sets.name_of(everyone, None)]
-        trained.save(out, chosen.model, variant, [_renamed(one) for one in pooled], data.info)
+        store.save(out, chosen.model, variant, [_renamed(one) for one in pooled], data.info)
         with tempfile.TemporaryDirectory() as folder:
-            trained.save(Path(folder, "all"), chosen.model, variant, results, data.info)
-            models = trained.Models(Path(folder, "all"), device)
+            store.save(Path(folder, "all"), chosen.model, variant, results, data.info)
+            models = store.Models(Path(folder, "all"), device)
             tests = predict(data, models, design, predicted_out)
             scores = gains.score(design, test_genes, tests)
         plots_out.mkdir()
@@ -151,13 +154,13 @@ def choose_sets(data: Dataset, tested: list[str], chosen: TrainingSetsParams) ->
     return sets
 
 
-def _renamed(one: Trained) -> Trained:
+def _renamed(one: TrainedNetwork) -> TrainedNetwork:
     job = Job(POOLED, one.job.seed, one.job.cells)
-    return Trained(job, one.weights, one.shift, one.scale, one.best_epoch, one.valid_auroc)
+    return TrainedNetwork(job, one.weights, one.shift, one.scale, one.best_epoch, one.valid_auroc)
 
 
 def predict(
-    data: Dataset, models: trained.Models, design: Design, path: Path
+    data: Dataset, models: store.Models, design: Design, path: Path
 ) -> Iterator[tuple[CellType, dict[str, np.ndarray]]]:
     """Score the test genes of every tested cell type by its models, one cell type at a time.
 

@@ -9,7 +9,7 @@ from deepchrome.data.sources import published
 from deepchrome.data.sources.genes import orient, read_genes
 from deepchrome.errors import DeepChromeError
 from deepchrome.files import replacing
-from deepchrome.training.fit import choose_device
+from deepchrome.training.jobs import choose_device
 from deepchrome.training.store import Models
 
 

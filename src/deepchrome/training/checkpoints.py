@@ -8,10 +8,11 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -19,15 +20,16 @@ from torch import Tensor
 
 from deepchrome.files import remove
 from deepchrome.params import ModelParams
-
-if TYPE_CHECKING:
-    from deepchrome.training.fit import Job
+from deepchrome.training.jobs import Job, TrainedNetwork
 
 CODE = (
     "training/fit.py",
     "training/ensemble.py",
-    "training/record.py",
+    "training/examples.py",
+    "training/jobs.py",
+    "training/objective.py",
     "training/ranking.py",
+    "training/record.py",
     "models",
 )
 """What a training run's numbers depend on, beside its data and parameters."""
@@ -45,7 +47,7 @@ def code_hash() -> str:
 
 
 def job_key(
-    job: "Job", data: dict[str, str], params: ModelParams, device: str, precision: str, code: str
+    job: Job, data: dict[str, str], params: ModelParams, device: str, precision: str, code: str
 ) -> str:
     """Return a key, 16 hex digits, that is equal only for a job that would end alike.
 
@@ -63,13 +65,49 @@ def job_key(
 
 
 @dataclass(frozen=True)
+class Saved:
+    """A group's training as a checkpoint holds it. Everything is found by a job's key, not place.
+
+    rows: keys of the jobs that the ensemble held, in its order; going: which had not stopped.
+    """
+
+    tensors: dict[str, Tensor]
+    epoch: int
+    rows: list[str]
+    going: list[bool]
+    order: list[dict[str, Any]]
+    results: dict[str, dict[str, Any]]
+
+    def restore(
+        self,
+        networks: dict[str, TrainedNetwork],
+        order: Sequence[np.random.Generator],
+        tensors: dict[str, Tensor],
+    ) -> None:
+        """Put networks (by key), generators and tensors of `rows` into the state of then."""
+        for name, tensor in tensors.items():
+            tensor.copy_(self.tensors[name])
+        for generator, state in zip(order, self.order, strict=True):
+            generator.bit_generator.state = state
+        for key, one in networks.items():
+            for name, value in self.results[key].items():
+                setattr(one, name, value)
+            best = f"best.{key}."
+            one.weights = {
+                name.removeprefix(best): tensor.numpy()
+                for name, tensor in self.tensors.items()
+                if name.startswith(best)
+            }
+
+
+@dataclass(frozen=True)
 class Checkpoints:
     """One file for each group of jobs that train together, written whole or not at all.
 
     keys: `job_key` of every job. seconds: the time between two checkpoints of a group.
     """
 
-    keys: dict["Job", str]
+    keys: dict[Job, str]
     seconds: float
 
     @property
@@ -78,29 +116,49 @@ class Checkpoints:
         run = hashlib.sha256("".join(sorted(self.keys.values())).encode()).hexdigest()[:16]
         return Path(os.environ.get("DVC_ROOT", ".")) / ".cache" / "train" / run
 
-    def path(self, jobs: "Sequence[Job]") -> Path:
+    def path(self, jobs: Sequence[Job]) -> Path:
         """Return the file of a group."""
         digest = hashlib.sha256("".join(sorted(self.keys[job] for job in jobs)).encode())
         return self.folder / f"{digest.hexdigest()[:16]}.safetensors"
 
-    def load(self, jobs: "Sequence[Job]") -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """Return tensors and state of a group's last checkpoint; None without a whole one."""
+    def load(self, jobs: Sequence[Job]) -> Saved | None:
+        """Return a group's last checkpoint; None without a whole one."""
         try:
             with safe_open(self.path(jobs), "pt") as file:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-                return tensors, json.loads(file.metadata()["state"])
+                return Saved(tensors, **json.loads(file.metadata()["state"]))
         except (FileNotFoundError, SafetensorError, KeyError, TypeError, json.JSONDecodeError):
             return None
 
     def save(
-        self, jobs: "Sequence[Job]", tensors: dict[str, Tensor], state: dict[str, Any]
+        self,
+        jobs: Sequence[Job],
+        epoch: int,
+        rows: Sequence[Job],
+        going: Sequence[bool],
+        order: Sequence[np.random.Generator],
+        networks: Sequence[TrainedNetwork],
+        tensors: dict[str, Tensor],
     ) -> None:
         """Replace a group's checkpoint."""
+        written = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        results = {}
+        for one in networks:
+            key = self.keys[one.job]
+            written |= {f"best.{key}.{n}": torch.from_numpy(w) for n, w in one.weights.items()}
+            results[key] = {
+                "best_epoch": one.best_epoch,
+                "valid_auroc": one.valid_auroc,
+                "history": one.history,
+            }
+        keys = [self.keys[job] for job in rows]
+        states = [dict(generator.bit_generator.state) for generator in order]
+        state = asdict(Saved({}, epoch, keys, list(going), states, results))
+        state.pop("tensors")
         path = self.path(jobs)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(f".{os.getpid()}")
-        contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        save_file(contiguous, partial, {"state": json.dumps(state)})
+        save_file(written, partial, {"state": json.dumps(state)})
         os.replace(partial, path)
 
     def clear(self) -> None:

@@ -1,100 +1,154 @@
-"""Steps recorded once and run again, without what it takes to come to their operators."""
+"""Steps recorded once and run again, without what it takes to come to their operators.
+
+On a CPU a step is recorded as a flat list of operators, a tape: small operators take less time than
+autograd, vmap and modules take to come to them. On a GPU it is recorded as a CUDA graph: one launch
+for each step, not for each operator. What that gains is told in docs/performance.md.
+"""
 
 import operator
-from collections.abc import Callable, Iterable
-from itertools import chain
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, fx
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from deepchrome.console import warn
+
+Step = Callable[..., Tensor]
+
 _RANDOM = torch.Tag.nondeterministic_seeded
 
 
-class Graphs:
-    """Steps recorded once as CUDA graphs and replayed: a launch for each step, not each operator.
+class Capture(Protocol):
+    """A way to record steps. warming: how many steps run as they are before one is recorded."""
 
-    A graph reads and writes fixed memory, so there is one for each number of jobs that take part,
-    its inputs are copied into place, and all are forgotten when jobs stop. The first steps of each
-    run as they are: what they set up cannot be recorded.
+    warming: int
+
+    def plain(self, step: Step, inputs: tuple[Tensor, ...]) -> Tensor:
+        """Take a step as it is."""
+
+    def record(self, step: Step, inputs: tuple[Tensor, ...]) -> tuple[Tensor, Step | None]:
+        """Take a step; return its result and what takes it again, None where that cannot be."""
+
+
+class Recording:
+    """A step that runs from its recording, one for each layout of its inputs.
+
+    state: returns the tensors that the step changes in place. The first replay of each recording is
+    compared with the step itself, to the last bit; where they differ, it warns and takes plain
+    steps from then on. A recording reads and writes fixed memory: `forget` all when it has moved.
     """
 
-    WARMING = 3
-
-    def __init__(self, step: Callable[..., Tensor]):
-        self._run = step
+    def __init__(self, step: Step, capture: Capture, state: Callable[[], list[Tensor]] = list):
+        self._step, self._capture, self._state = step, capture, state
+        self.faulty = False
         self.forget()
 
     def forget(self) -> None:
-        """Drop all graphs: the memory that they use has moved."""
-        self._warmed: dict[int, int] = {}
-        self._graphs: dict[int, tuple[torch.cuda.CUDAGraph, list[Tensor], Tensor]] = {}
+        """Drop all recordings."""
+        self._warmed: dict[Any, int] = {}
+        self._replays: dict[Any, Step] = {}
+        self._checked: set[Any] = set()
 
-    def steps(self, inputs: Iterable[tuple[Tensor, ...]]) -> list[Tensor]:
-        """Take a step with each of these inputs, of the same shapes; return their results."""
-        return [self._step(*given).clone() for given in inputs]
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        """Take a step."""
+        layout = tuple((tensor.shape, tensor.stride()) for tensor in inputs)
+        if layout in self._checked:
+            return self._replays[layout](*inputs)
+        if self.faulty:
+            return self._step(*inputs)
+        if layout in self._replays:
+            return self._check(layout, inputs)
+        warmed = self._warmed.setdefault(layout, 0)
+        if warmed < self._capture.warming:
+            self._warmed[layout] += 1
+            return self._capture.plain(self._step, inputs)
+        result, replay = self._capture.record(self._step, inputs)
+        if replay:
+            self._replays[layout] = replay
+        else:
+            self.faulty = True
+        return result
 
-    def _step(self, *inputs: Tensor) -> Tensor:
-        n = len(inputs[0])
-        if n not in self._graphs:
-            self._warmed[n] = self._warmed.get(n, 0) + 1
-            if self._warmed[n] <= self.WARMING:
-                side = torch.cuda.Stream()
-                side.wait_stream(torch.cuda.current_stream())
-                with torch.cuda.stream(side):
-                    result = self._run(*inputs)
-                torch.cuda.current_stream().wait_stream(side)
-                return result
-            graph = torch.cuda.CUDAGraph()
-            places = [part.clone() for part in inputs]
-            with torch.cuda.graph(graph):
-                result = self._run(*places)
-            self._graphs[n] = graph, places, result
-        graph, places, result = self._graphs[n]
-        for place, part in zip(places, inputs, strict=True):
-            place.copy_(part)
-        graph.replay()
+    def _check(self, layout: Any, inputs: tuple[Tensor, ...]) -> Tensor:
+        """Take one step, and once more from the recording; go on from the step itself."""
+        before = [tensor.clone() for tensor in self._state()]
+        found = [self._replays[layout](*inputs).clone(), *(t.clone() for t in self._state())]
+        for tensor, earlier in zip(self._state(), before, strict=True):
+            tensor.copy_(earlier)
+        result = self._step(*inputs)
+        expected = [result, *self._state()]
+        if all(_same_bits(a, b) for a, b in zip(found, expected, strict=True)):
+            self._checked.add(layout)
+        else:
+            self.faulty = True
+            warn(
+                "a recorded step differs from the step itself; training goes on without recordings "
+                "(train.record: off says nothing)"
+            )
         return result
 
 
-class Tapes:
-    """On a CPU: steps recorded as flat lists of operators: of training, or of scoring alone.
+def _same_bits(a: Tensor, b: Tensor) -> bool:
+    return torch.equal(a, b) or torch.equal(a.nan_to_num(), b.nan_to_num())
 
-    Small operators take less time than autograd, vmap and modules take to come to them. A tape
-    holds the tensors that the step found in place, such as weights, and changes them where the step
-    did, so there is one for each layout of the inputs, and all are forgotten when jobs stop.
-    """
 
-    def __init__(self, step: Callable[..., Tensor]):
-        self._run = step
-        self.forget()
+class Tape:
+    """Records steps on a CPU."""
 
-    def forget(self) -> None:
-        """Drop all tapes: the memory that they use has moved."""
-        self._tapes: dict[Any, tuple[Callable[..., Tensor], list[Tensor]] | None] = {}
+    warming = 0
 
-    def steps(self, inputs: Iterable[tuple[Tensor, ...]]) -> list[Tensor]:
-        """Take a step with each of these inputs, of the same shapes; return their results."""
-        rest = iter(inputs)
-        first = next(rest, None)
-        if first is None:
-            return []
-        layout = tuple((tensor.size(), tensor.stride()) for tensor in first)
-        if layout in self._tapes:
-            done, rest = [], chain([first], rest)
-        else:
-            with _Recorder(first) as recorder:
-                done = [self._run(*first)]
-            tape = (recorder.end(done[0]), recorder.held) if recorder.whole else None
-            self._tapes[layout] = tape
-        tape = self._tapes[layout]
-        if tape is None:
-            return done + [self._run(*given) for given in rest]
-        function, held = tape
-        with torch.inference_mode():
-            return done + [function(*given, *held) for given in rest]
+    def plain(self, step: Step, inputs: tuple[Tensor, ...]) -> Tensor:
+        """Take a step as it is."""
+        return step(*inputs)
+
+    def record(self, step: Step, inputs: tuple[Tensor, ...]) -> tuple[Tensor, Step | None]:
+        """Take a step, writing down its operators."""
+        with _Recorder(inputs) as recorder:
+            result = step(*inputs)
+        if not recorder.whole:
+            return result, None
+        function, held = recorder.end(result), recorder.held
+
+        @torch.inference_mode()
+        def replay(*inputs: Tensor) -> Tensor:
+            return function(*inputs, *held)
+
+        return result, replay
+
+
+class CudaGraph:
+    """Records steps on a GPU. All graphs share one pool of memory and one stream."""
+
+    warming = 3
+
+    def __init__(self) -> None:
+        self._stream = torch.cuda.Stream()
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def plain(self, step: Step, inputs: tuple[Tensor, ...]) -> Tensor:
+        """Take a step as it is, on the stream that records: it sets up what cannot be recorded."""
+        self._stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._stream):
+            result = step(*inputs)
+        torch.cuda.current_stream().wait_stream(self._stream)
+        return result
+
+    def record(self, step: Step, inputs: tuple[Tensor, ...]) -> tuple[Tensor, Step | None]:
+        """Record a step, and take it."""
+        graph, places = torch.cuda.CUDAGraph(), [tensor.clone() for tensor in inputs]
+        with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
+            result = step(*places)
+
+        def replay(*inputs: Tensor) -> Tensor:
+            for place, tensor in zip(places, inputs, strict=True):
+                place.copy_(tensor)
+            graph.replay()
+            return result.clone()
+
+        return replay(*inputs), replay
 
 
 class _Recorder(TorchDispatchMode):

@@ -27,16 +27,20 @@ from deepchrome.files import write_json
 from deepchrome.models import build, margin, n_parameters
 from deepchrome.models.preprocessing import Preprocessing
 from deepchrome.params import ModelParams
-from deepchrome.training.fit import SCORING_BATCH, Job, Trained
+from deepchrome.training.jobs import Job, TrainedNetwork
+from deepchrome.training.objective import HIGH
 
 NETWORK = "network."
+
+SCORING_BATCH = 1024
+"""Genes scored at a time by one network."""
 
 
 def save(
     path: Path,
     variant: str,
     params: ModelParams,
-    trained: Sequence[Trained],
+    networks: Sequence[TrainedNetwork],
     dataset: dict[str, Any],
     keys: Mapping[Job, str] = MappingProxyType({}),
 ) -> None:
@@ -45,9 +49,9 @@ def save(
     dataset: the dataset's `info`, of which the models keep what predictions depend on. keys:
     `checkpoints.job_key` of each job that `reuse` should know again.
     """
-    cells = list(dict.fromkeys(one.job.name for one in trained))
-    seeds = list(dict.fromkeys(one.job.seed for one in trained))
-    by_job = {(one.job.name, one.job.seed): one for one in trained}
+    cells = list(dict.fromkeys(one.job.name for one in networks))
+    seeds = list(dict.fromkeys(one.job.seed for one in networks))
+    by_job = {(one.job.name, one.job.seed): one for one in networks}
     grid = [[by_job[cell, seed] for seed in seeds] for cell in cells]
 
     def stacked(get: Any) -> Tensor:
@@ -162,11 +166,12 @@ class Models:
         return self.cells.index(cell)
 
     @torch.no_grad()
-    def predict(self, X: np.ndarray, cells: Sequence[str]) -> np.ndarray:
+    def log_odds(self, X: np.ndarray, cells: Sequence[str]) -> np.ndarray:
         """Score genes by the models of several cell types.
 
-        X: counts or signal, shape=(genes, bins, marks), as in a dataset. Returns the probability of
-        high expression, float64, shape=(cell types, seeds, genes).
+        X: counts or signal, shape=(genes, bins, marks), as in a dataset. Returns the log-odds of
+        high expression, float32, shape=(cell types, seeds, genes). They rank genes whose
+        probabilities are all 1.
         """
         rows = torch.tensor([self.index(cell) for cell in cells], device=self.device)
         chosen = {
@@ -182,11 +187,14 @@ class Models:
                 weights = {name.removeprefix(NETWORK): chosen[name][i] for name in chosen}
                 logits = functional_call(self.network, weights, ((x - shift[i]) / scale[i],))
                 margins[i, start : start + len(x)] = margin(logits)
-        score = margins.double().sigmoid()
-        return score.view(len(cells), len(self.seeds), len(X)).cpu().numpy()
+        return margins.view(len(cells), len(self.seeds), len(X)).cpu().numpy()
+
+    def predict(self, X: np.ndarray, cells: Sequence[str]) -> np.ndarray:
+        """Return the probability of high expression, float64, of the shape of `log_odds`."""
+        return HIGH.link(torch.from_numpy(self.log_odds(X, cells)).double()).numpy()
 
 
-def reuse(path: str | Path, history: str | Path, keys: dict[Job, str]) -> dict[Job, Trained]:
+def reuse(path: str | Path, history: str | Path, keys: dict[Job, str]) -> dict[Job, TrainedNetwork]:
     """Return those of the models in `path` that training these jobs again would only repeat.
 
     history: the CSV file of their curves. Nothing is returned where either is missing or damaged.
@@ -194,10 +202,11 @@ def reuse(path: str | Path, history: str | Path, keys: dict[Job, str]) -> dict[J
     columns = ["epoch", "train_loss", "valid_auroc"]
     try:
         models = Models(path)
-        curves = dict(list(pd.read_csv(history).groupby(["cell", "seed"])[columns]))
+        rows = pd.read_csv(history, dtype={"cell": str}, keep_default_na=False)
+        curves = dict(list(rows.groupby(["cell", "seed"])[columns]))
     except (DeepChromeError, OSError, ValueError, KeyError):
         return {}
-    found: dict[Job, Trained] = {}
+    found: dict[Job, TrainedNetwork] = {}
     for job, key in keys.items():
         if job.name not in models.cells or job.seed not in models.seeds:
             continue
@@ -205,7 +214,7 @@ def reuse(path: str | Path, history: str | Path, keys: dict[Job, str]) -> dict[J
         if models.info.get("keys", {}) and models.info["keys"][at[0]][at[1]] == key:
             weights = {name: tensor[at].numpy() for name, tensor in models.tensors.items()}
             shift, scale = weights.pop("shift"), weights.pop("scale")
-            found[job] = Trained(
+            found[job] = TrainedNetwork(
                 job,
                 {name.removeprefix(NETWORK): weight for name, weight in weights.items()},
                 shift,

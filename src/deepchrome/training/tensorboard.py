@@ -17,7 +17,7 @@ from deepchrome import MARKS, N_BINS
 from deepchrome.data.dataset import Dataset
 from deepchrome.data.reference import lineage
 from deepchrome.params import GanParams, Params
-from deepchrome.training.fit import Epoch
+from deepchrome.training.jobs import Epoch
 
 
 def run_folder(model: str) -> Path:
