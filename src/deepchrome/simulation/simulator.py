@@ -10,7 +10,7 @@ linear in log RPKM and a covariance that ties positions and marks together. Betw
 linear; bins add correlated noise, partly common to the five marks, and stretches where no read can
 be mapped. Reads are Poisson, and one that crosses into the next bin counts in both.
 
-`calibration` and `states` fit all numbers; `reference/simulator.json` holds them. Every random number comes
+`calibration` fits all numbers; `reference/simulator.json` holds them. Every random number comes
 from a stream named by what it belongs to (gene, lineage, cell type), so that one cell type's
 numbers do not depend on which others are simulated.
 """
