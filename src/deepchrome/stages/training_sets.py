@@ -5,11 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from deepchrome.console import console, progress
 from deepchrome.data.dataset import CellType, Dataset, check_validated, origin
 from deepchrome.errors import DeepChromeError, listing, nearest
 from deepchrome.evaluation import gains, predictions, published_results, training_sets
+from deepchrome.evaluation.estimate import Estimate
+from deepchrome.evaluation.gains import DesignScores
 from deepchrome.evaluation.training_sets import Design, TrainingSet
 from deepchrome.figures import training_sets as figures
 from deepchrome.figures.published import published_beside_ours
@@ -44,13 +47,7 @@ def run(
     check_validated(data, validated)
     device, chosen = choose_device(params.device), params.training_sets
     variant = params.variant(chosen.model)
-    tested = data.cells if chosen.cells == "all" else sorted(set(chosen.cells))
-    for cell in tested:
-        if cell not in data.cells:
-            raise DeepChromeError(
-                f"params.yaml: training_sets.cells: {cell!r} is not in {data.path}"
-                f"{nearest(cell, data.cells)} It has {listing(data.cells)}."
-            )
+    tested = choose_cells(data, chosen)
     sizes, hashes = data.training_genes, data.training_hashes
     sets = choose_sets(data, tested, chosen)
     draws = training_sets.draws(tested, data.cells, chosen.repeats)
@@ -103,18 +100,10 @@ def run(
             tests = predict(data, models, design, predicted_out)
             scores = gains.score(design, test_genes, tests)
         plots_out.mkdir()
-        training_sets.members(sets, sizes).to_csv(plots_out / "sets.csv", index=False)
-        scores.by_cell.round(6).to_csv(plots_out / "auroc.csv", index=False)
-        means = gains.over_cell_types(scores, sets)
-        means.round(6).to_csv(plots_out / "means.csv", index=False)
         title = f"{chosen.model}, {origin(data.info)}"
-        figures.sets(plots_out / "sets.png", title, scores.by_cell, means)
-        effects = gains.effects(scores)
-        if draws:
-            scores.points.round(6).to_csv(plots_out / "curve.csv", index=False)
-            curve = gains.over_draws(scores)
-            curve.round(6).to_csv(plots_out / "curve_means.csv", index=False)
-            figures.curve(plots_out / "curve.png", title, curve, gains.describe(effects))
+        training_sets.members(sets, sizes).to_csv(plots_out / "sets.csv", index=False)
+        means, effects = gains.over_cell_types(scores, sets), gains.effects(scores)
+        write(plots_out, title, scores, means, effects)
         beside = published_results.beside(
             data,
             scores.by_cell[["training_set", "test_cell", "auroc"]],
@@ -125,18 +114,22 @@ def run(
             published_beside_ours(plots_out / "published.png", title, beside)
         write_json(metrics_out, {"dataset": data.hash} | gains.summary(means, effects))
     checkpoints.clear()
-    for row in means.itertuples():
-        console.print(
-            f"{row.training_set:18} {row.auroc:.3f}  {row.difference:+.4f} against own "
-            f"(95% interval {row.low:+.4f} to {row.high:+.4f}, {row.n} cell types)"
-        )
-    if effects:
-        console.print(
-            f"{len(data.cells) - 1} other cell types instead of one, AUROC (95% interval): "
-            f"{gains.describe(effects)}"
-        )
+    say(means, effects, len(data.cells) - 1)
     if beside is not None:
         console.print(published_results.describe(beside))
+
+
+def choose_cells(data: Dataset, chosen: TrainingSetsParams) -> list[str]:
+    """Return the cell types to test, sorted; refuse one that the dataset lacks."""
+    if chosen.cells == "all":
+        return data.cells
+    for cell in sorted(set(chosen.cells)):
+        if cell not in data.cells:
+            raise DeepChromeError(
+                f"params.yaml: training_sets.cells: {cell!r} is not in {data.path}"
+                f"{nearest(cell, data.cells)} It has {listing(data.cells)}."
+            )
+    return sorted(set(chosen.cells))
 
 
 def choose_sets(data: Dataset, tested: list[str], chosen: TrainingSetsParams) -> list[TrainingSet]:
@@ -181,3 +174,35 @@ def predict(
             writer.add(list(of_set), models.seeds, test, shown)
             yield test, scores
             advance()
+
+
+def write(
+    folder: Path,
+    title: str,
+    scores: DesignScores,
+    means: pd.DataFrame,
+    effects: dict[str, Estimate],
+) -> None:
+    """Write the tables and figures of training sets and, where there is one, of the curve."""
+    scores.by_cell.round(6).to_csv(folder / "auroc.csv", index=False)
+    means.round(6).to_csv(folder / "means.csv", index=False)
+    figures.sets(folder / "sets.png", title, scores.by_cell, means)
+    if len(scores.points):
+        scores.points.round(6).to_csv(folder / "curve.csv", index=False)
+        curve = gains.over_draws(scores)
+        curve.round(6).to_csv(folder / "curve_means.csv", index=False)
+        figures.curve(folder / "curve.png", title, curve, gains.describe(effects))
+
+
+def say(means: pd.DataFrame, effects: dict[str, Estimate], n_others: int) -> None:
+    """Print what every training set gains, and what more data and more diverse data give."""
+    for row in means.itertuples():
+        console.print(
+            f"{row.training_set:18} {row.auroc:.3f}  {row.difference:+.4f} against own "
+            f"(95% interval {row.low:+.4f} to {row.high:+.4f}, {row.n} cell types)"
+        )
+    if effects:
+        console.print(
+            f"{n_others} other cell types instead of one, AUROC (95% interval): "
+            f"{gains.describe(effects)}"
+        )
