@@ -1,8 +1,10 @@
 """The train stage: what it writes, in one process and in several."""
 
+import gzip
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -79,7 +81,7 @@ def test_several_processes_give_the_same_numbers(ready, monkeypatch):
     ready.ok("train")
     together = load_file("models/train/weights.safetensors")
     ready.set("train.cells_at_once", 1)
-    monkeypatch.setattr("deepchrome.training.fit.cores", lambda: 2)
+    monkeypatch.setattr("deepchrome.training.groups.cores", lambda: 2)
     ready.ok("train")
     apart = load_file("models/train/weights.safetensors")
     for name, weight in together.items():
@@ -92,7 +94,7 @@ def test_an_error_in_a_worker_process_reaches_the_user(ready, monkeypatch):
     ready.set("models.linear.input", "counts")
     ready.set("models.linear.standardize", False)
     ready.set("models.linear.learning_rate", 1e38)
-    monkeypatch.setattr("deepchrome.training.fit.cores", lambda: 2)
+    monkeypatch.setattr("deepchrome.training.groups.cores", lambda: 2)
     message = ready.refused("train")
     assert "the training loss became" in message
     assert "epoch 1" in message
@@ -232,3 +234,28 @@ def test_ctrl_c_leaves_earlier_outputs_and_no_process(ready):
     assert "Traceback" not in printed
     assert ready.snapshot() == before
     assert nobody_left(process.pid)
+
+
+def test_cell_types_named_by_digits_are_found_again(ready):
+    """A column of digits is text, in every table that a later run reads."""
+    shutil.move(ready.path / "data/raw/demo/E123", ready.path / "data/raw/demo/293")
+    table = ready.path / "data/raw/demo" / "57epigenomes.RPKM.pc.gz"
+    text = gzip.decompress(table.read_bytes()).decode().replace("E123", "293", 1)
+    table.write_bytes(gzip.compress(text.encode()))
+    for stage in ("ingest", "validate", "train"):
+        ready.ok(stage)
+    assert "4 of them were trained before" in ready.ok("train")
+
+
+def test_recordings_can_be_switched_off(ready):
+    """As YAML reads a bare off, and with the same numbers."""
+    ready.ok("train")
+    recorded = load_file("models/train/weights.safetensors")
+    for name in ("models", "plots", "metrics/train.json"):
+        remove(ready.path / name)
+    ready.set("train.record", False)
+    ready.ok("train")
+    for name, weight in load_file("models/train/weights.safetensors").items():
+        np.testing.assert_array_equal(weight, recorded[name])
+    ready.set("train.record", "never")
+    assert "train.record: found 'never', expected 'auto' or 'off'" in ready.refused("train")
