@@ -1,146 +1,35 @@
-"""The GAN: its gradients, its training, what it writes, and how its failures are told."""
+"""The gan stage: what it writes, when it trains or only draws anew, and how failures are told."""
 
+import ast
 import json
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from conftest import REAL, needs_real
-from deepchrome import params as params_module
-from deepchrome.data.dataset import CellType
-from deepchrome.interpretation import generator as gan
-from deepchrome.interpretation import quality
-from deepchrome.interpretation.generator import Examples, Generator, Trainer
-
-
-def cell_type(cell: str, genes: int, seed: int, *, signal: bool = False) -> CellType:
-    """Half the genes high: more H3K4me3 at the TSS, less H3K27me3."""
-    rng = np.random.default_rng(seed)
-    y = rng.integers(0, 2, genes).astype(np.int8)
-    rate = np.full((genes, 100, 5), 1.5)
-    rate[y == 1, 40:60, 3] = 12
-    rate[y == 1, :, 0] = 0.5
-    rate *= rng.gamma(3, 1 / 3, (genes, 1, 1))
-    X = rng.gamma(2, rate / 2).astype(np.float32) if signal else rng.poisson(rate).astype(np.uint16)
-    split = np.array(["train", "valid", "test"], object)[np.arange(genes) % 3]
-    gene_id = np.array([f"ENSG{i:011d}" for i in range(genes)], object)
-    return CellType(cell, gene_id, X, y, split)
-
-
-def settings(**changed) -> params_module.GanParams:
-    known = {
-        "cells": "all",
-        "steps": 60,
-        "batch_size": 32,
-        "learning_rate": 2e-3,
-        "guidance": 0.0,
-        "examples": 60,
-        "seed": 0,
-    }
-    return params_module.GanParams(**(known | changed))
-
-
-def trained(cells, values="counts", guide=None, **changed) -> Trainer:
-    examples = Examples.of(cells, "train", torch.device("cpu"))
-    trainer = Trainer(examples, settings(**changed), values, guide)
-    trainer.curve = list(trainer.train())
-    return trainer
-
-
-def test_a_poisson_draw_has_the_gradient_of_its_mean():
-    """Averaged over draws, d E[count] / d log rate is the rate itself."""
-    torch.manual_seed(0)
-    for rate in (0.5, 3.0, 40.0):
-        log_rate = torch.full((40_000,), np.log(rate)).requires_grad_()
-        counts = torch.expm1(gan.read_out(log_rate, "counts"))
-        assert torch.equal(counts.round(), counts.detach().round())
-        assert counts.mean().item() == pytest.approx(rate, rel=0.03)
-        counts.mean().backward()
-        assert log_rate.grad.sum().item() == pytest.approx(rate, rel=0.03)
-
-
-def test_signal_is_not_rounded_and_not_negative():
-    output = torch.tensor([-1.0, 0.3, 2.0], requires_grad=True)
-    drawn = gan.read_out(output, "signal")
-    assert drawn.tolist() == pytest.approx([0, 0.3, 2.0])
-    drawn.sum().backward()
-    assert output.grad.tolist() == [0, 1, 1]
-
-
-def test_it_learns_what_differs_between_labels():
-    cells = [cell_type("E003", 600, 1), cell_type("E123", 600, 2)]
-    trainer = trained(cells, steps=150)
-    condition = torch.tensor([0, 1, 2, 3]).repeat_interleave(200)
-    torch.manual_seed(0)
-    made = gan.generate(trainer.network, condition, "counts")
-    assert made.dtype == np.uint16
-    for low, high in ((0, 1), (2, 3)):
-        of = {c: made[condition.numpy() == c].mean(0) for c in (low, high)}
-        assert of[high][45:55, 3].mean() > 3 * of[low][45:55, 3].mean()
-        assert of[high][:, 0].mean() < 0.7 * of[low][:, 0].mean()
-        assert of[high][:20, 3].mean() < 3
-
-
-def test_the_same_seed_gives_the_same_generator_and_another_does_not():
-    cells = [cell_type("E003", 120, 1)]
-    first, again, other = (trained(cells, steps=4, seed=seed) for seed in (3, 3, 4))
-    for name, weight in first.network.state_dict().items():
-        assert torch.equal(weight, again.network.state_dict()[name])
-    assert not torch.equal(first.network.layers[0].weight, other.network.layers[0].weight)
-
-
-def test_only_training_genes_are_learnt_from():
-    cell = cell_type("E003", 120, 1)
-    X = cell.X.copy()
-    X[cell.split != "train"] = 9
-    changed = CellType(cell.cell, cell.gene_id, X, cell.y, cell.split)
-    one, other = trained([cell], steps=3), trained([changed], steps=3)
-    for name, weight in one.network.state_dict().items():
-        assert torch.equal(weight, other.network.state_dict()[name])
-
-
-def test_the_classifier_guides():
-    """A guide that calls a signal high by its H3K9me3 alone puts H3K9me3 into high genes."""
-    cells = [cell_type("E003", 300, 1)]
-
-    def guide(signals, cell):
-        assert cell == 0
-        return 2 * (signals[:, :, 4].log1p().mean(1) - 1)
-
-    def h3k9me3(trainer):
-        torch.manual_seed(0)
-        condition = torch.tensor([0, 1]).repeat_interleave(300)
-        made = gan.generate(trainer.network, condition, "counts")
-        return made[300:, :, 4].mean() / made[:300, :, 4].mean()
-
-    free = trained(cells, steps=60, batch_size=64)
-    guided = trained(cells, steps=60, batch_size=64, guide=guide, guidance=20.0)
-    assert free.curve[-1].guidance == 0
-    assert guided.curve[-1].guidance < guided.curve[0].guidance
-    assert h3k9me3(guided) > 1.15 * h3k9me3(free)
-
-
-def test_a_loss_that_is_no_number_is_told():
-    trainer = Trainer(
-        Examples.of([cell_type("E003", 90, 1)], "train", torch.device("cpu")), settings(), "counts"
-    )
-    with torch.no_grad():
-        trainer.generator.layers[0].weight.fill_(float("nan"))
-    with pytest.raises(gan.DivergedError):
-        list(trainer.train())
-    assert all(torch.isfinite(w).all() for w in trainer.network.parameters())
+import deepchrome
+from deepchrome.interpretation import generator_quality
+from deepchrome.interpretation.adversarial import DivergedError, Step, Trainer, mean_step
+from deepchrome.interpretation.generator import Generator
+from deepchrome.stages import gan as stage
 
 
 @pytest.fixture
-def fast(small):
+def fast(small, kept):
     small.set("gan.steps", 40)
     small.set("gan.batch_size", 16)
     small.set("gan.examples", 40)
-    for stage in ("ingest", "validate"):
-        small.ok(stage)
+    small.once(kept, "ingest", "validate")
     return small
+
+
+@pytest.fixture
+def unmeasured(monkeypatch):
+    """Whatever is trained counts as collapsed: nothing is measured, which takes longest."""
+    monkeypatch.setattr(generator_quality, "state", lambda *_: "collapsed")
 
 
 FIGURES = ["cells", "correlation", "genes", "means", "profiles", "quality", "training", "walk"]
@@ -188,6 +77,163 @@ def test_the_stage(fast):
     assert fast.snapshot() == before
 
 
+def weights(project) -> bytes:
+    return (project.path / "models/gan/weights.safetensors").read_bytes()
+
+
+DRAWN = "measured and drawn again"
+
+
+def test_other_code_of_figures_draws_anew_and_does_not_train(fast, monkeypatch):
+    fast.ok("gan")
+    before, generator = fast.snapshot(), weights(fast)
+    monkeypatch.setattr(Trainer, "train", lambda self: pytest.fail("trained again"))
+    monkeypatch.setattr(stage, "DRAWING_CODE", stage.DRAWING_CODE[:-1])
+    (fast.path / "plots/gan/means.png").write_bytes(b"of other code")
+    printed = fast.ok("gan")
+    assert DRAWN in printed
+    assert "kept" not in printed
+    assert weights(fast) == generator
+    after = fast.snapshot()
+    described = "models/gan/model.json"
+    assert json.loads(after.pop(described)) | {"drawing_key": ""} == json.loads(
+        before.pop(described)
+    ) | {"drawing_key": ""}
+    assert after == before
+    assert "kept" in fast.ok("gan")
+
+
+def test_more_examples_are_measured_and_not_trained(fast, monkeypatch, unmeasured):
+    fast.ok("gan")
+    generator = weights(fast)
+    monkeypatch.setattr(Trainer, "train", lambda self: pytest.fail("trained again"))
+    fast.set("gan.examples", 45)
+    assert DRAWN in fast.ok("gan")
+    assert weights(fast) == generator
+    (fast.path / "plots/gan/training.csv").unlink()
+    with pytest.raises(BaseException, match="trained again"):
+        fast.ok("gan")
+
+
+def test_other_data_or_settings_or_code_of_training_train_anew(fast, monkeypatch, unmeasured):
+    fast.ok("gan")
+    found = [weights(fast)]
+
+    def trained() -> None:
+        printed = fast.ok("gan")
+        assert "kept" not in printed
+        assert DRAWN not in printed
+        found.append(weights(fast))
+        assert "kept" in fast.ok("gan")
+
+    fast.set("gan.steps", 41)
+    trained()
+    fast.set("cells", ["E003"])
+    fast.ok("ingest")
+    fast.ok("validate")
+    trained()
+    assert len(set(found)) == 3
+    monkeypatch.setattr(stage, "TRAINING_CODE", stage.TRAINING_CODE[:-1])
+    trained()
+    assert found[-1] == found[-2]
+
+
+def test_another_guide_trains_anew(fast, unmeasured):
+    fast.set("model", "linear")
+    fast.set("models.linear.epochs", 1)
+    fast.set("gan.guidance", 1.0)
+    fast.ok("train")
+    fast.ok("gan")
+    before = weights(fast)
+    assert "kept" in fast.ok("gan")
+    fast.set("models.linear.epochs", 2)
+    fast.ok("train")
+    assert DRAWN not in fast.ok("gan")
+    assert weights(fast) != before
+
+
+def test_a_generator_that_diverged_has_when_drawn_anew(fast, monkeypatch):
+    """A loss that was no number leaves weights that look well; it is not forgotten."""
+
+    def fail(self):
+        yield Step(1, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0)
+        raise DivergedError
+
+    monkeypatch.setattr(Trainer, "train", fail)
+    fast.ok("gan")
+    metrics = (fast.path / "metrics/gan.json").read_text()
+    assert json.loads(metrics)["state"] == "diverged"
+    monkeypatch.setattr(stage, "DRAWING_CODE", ())
+    assert DRAWN in fast.ok("gan")
+    assert (fast.path / "metrics/gan.json").read_text() == metrics
+
+
+def test_training_takes_one_thread_and_gives_the_others_back(fast, monkeypatch, unmeasured):
+    seen = []
+    monkeypatch.setattr(
+        stage, "mean_step", lambda steps: seen.append(torch.get_num_threads()) or mean_step(steps)
+    )
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        fast.ok("gan")
+        assert set(seen) == {1}
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+
+
+PACKAGE = Path(deepchrome.__file__).parent
+
+
+def imports(path: Path) -> Iterator[Path]:
+    """Yield the files of the package that a file imports."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("deepchrome"):
+            base = PACKAGE.joinpath(*node.module.split(".")[1:])
+            for name in (*(base / alias.name for alias in node.names), base):
+                for file in (name.with_suffix(".py"), name / "__init__.py"):
+                    if file.is_file():
+                        yield file
+
+
+def reached(start: str, beyond: tuple[str, ...]) -> set[str]:
+    """Return all that a file imports, and what that imports; not what lies in `beyond`."""
+    found: set[str] = set()
+    waiting = [PACKAGE / start]
+    while waiting:
+        path = waiting.pop()
+        name = str(path.relative_to(PACKAGE))
+        if name not in found and not name.startswith(beyond):
+            found.add(name)
+            waiting += imports(path)
+    return found
+
+
+def uncovered(names: set[str], code: tuple[str, ...]) -> list[str]:
+    return sorted(
+        name for name in names if not any(name == one or name.startswith(f"{one}/") for one in code)
+    )
+
+
+GROUND = ("errors.py", "files.py", "params.py", "data/reference")
+
+
+def test_the_training_key_knows_all_code_of_training():
+    names = reached("interpretation/adversarial.py", GROUND)
+    assert names == set(stage.TRAINING_CODE)
+    assert all((PACKAGE / name).exists() for name in (*stage.GUIDE_CODE, *stage.DRAWING_CODE))
+
+
+def test_the_drawing_key_knows_all_code_of_measures_and_figures():
+    beyond = (*GROUND, "console.py", "training/", "models/")
+    names = reached("stages/gan.py", beyond)
+    assert {"figures/style.py", "figures/generated.py", "evaluation/metrics.py"} <= names
+    known = stage.TRAINING_CODE + stage.GUIDE_CODE + stage.DRAWING_CODE
+    inits = {name for name in names if name.endswith("/__init__.py")}
+    assert uncovered(names - inits, known) == []
+
+
 def test_the_stage_guided_by_the_trained_classifier(fast):
     fast.set("models.deepchrome.epochs", 1)
     fast.set("gan.guidance", 1.0)
@@ -214,12 +260,14 @@ def test_a_failed_generator_is_reported_and_not_drawn(fast, monkeypatch, state):
                 self.network.profile[:] = self.examples.x.mean(0)
             else:
                 self.network.profile += 5
-        yield gan.Step(1, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0)
+        yield Step(1, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0)
 
     monkeypatch.setattr(Trainer, "train", spoil)
     if state == "collapsed":
-        real = gan.generate
-        monkeypatch.setattr(gan, "generate", lambda n, c, values: real(n, c, "signal"))
+        real = generator_quality.generate
+        monkeypatch.setattr(
+            generator_quality, "generate", lambda n, c, values: real(n, c, "signal")
+        )
     printed = fast.ok("gan")
     assert f"The generator has {state}" in printed
     assert json.loads((fast.path / "metrics/gan.json").read_text())["state"] == state
@@ -240,45 +288,3 @@ def test_a_failed_generator_is_reported_and_not_drawn(fast, monkeypatch, state):
 def test_bad_params(fast, key, value, expected):
     fast.set(key, value)
     assert expected in fast.refused("gan")
-
-
-def test_damaged_generators(fast, tmp_path):
-    from deepchrome.errors import DeepChromeError
-
-    with pytest.raises(DeepChromeError, match="no such file"):
-        Generator(tmp_path / "nothing")
-    network = gan.Network(torch.zeros(2, 100, 5))
-    info = {"cells": ["E003", "E004"], "values": "counts", "state": "trained", "dataset": ""}
-    gan.save(tmp_path / "gan", network, info)
-    with pytest.raises(DeepChromeError, match="does not hold a generator for the 2 cell types"):
-        Generator(tmp_path / "gan")
-    (tmp_path / "gan/weights.safetensors").write_bytes(b"nonsense")
-    with pytest.raises(DeepChromeError, match="damaged"):
-        Generator(tmp_path / "gan")
-
-
-@needs_real
-def test_the_real_sample_has_what_the_rivals_lack():
-    """What a short training reaches on real chromatin: closer to it than either rival."""
-    from deepchrome.data.sources import expression, published
-    from deepchrome.stages.gan import as_set, generated
-
-    raw = REAL / "roadmap-subset"
-    rpkm = expression.read_rpkm(REAL / expression.FILE_NAME)
-    cells = []
-    for cell in ("E003", "E123"):
-        table, split = published.read_splits(raw, cell)
-        column = rpkm[cell]
-        y = expression.numeric_labels(column.reindex(table.gene_id).to_numpy(), column.median())
-        X = published.halve_h3k4me3(table.X, table.gene_id, raw / cell)
-        cells.append(CellType(cell, table.gene_id, X, y, split))
-    trainer = trained(cells, steps=250, batch_size=64, learning_rate=1e-3)
-    train, test = as_set(cells, "train"), as_set(cells, "test")
-    made = generated(trainer.network, test, "counts", 0)
-    rng = np.random.default_rng(0)
-    bins = quality.independent_bins(train, test, rng)
-    mine = quality.mmd(quality.pooled(test.X), quality.pooled(made.X))
-    theirs = quality.mmd(quality.pooled(test.X), quality.pooled(bins))
-    assert mine < theirs / 2
-    # seeds 0 to 4 gave 0.80 to 0.86; real genes give 0.88, generated ones without labels 0.5
-    assert quality.classifier_auroc(generated(trainer.network, train, "counts", 1), test) > 0.72

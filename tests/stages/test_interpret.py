@@ -1,6 +1,5 @@
 """The interpret stage: it finds what was planted, says how sure it is, and knows real biology."""
 
-import dataclasses
 import json
 import shutil
 
@@ -12,17 +11,17 @@ import torch
 from conftest import REAL, Gene, make_genes, needs_real, write_cell, write_rpkm
 from deepchrome import MARKS, N_BINS
 from deepchrome.data import reference
-from deepchrome.data.dataset import CellType, Dataset
+from deepchrome.data.dataset import Dataset
 from deepchrome.errors import DeepChromeError
-from deepchrome.figures import interpretation as figures
-from deepchrome.interpretation import findings
-from deepchrome.interpretation import generator as gan
-from deepchrome.interpretation.histone_code import correlations, place, sentence, where
+from deepchrome.interpretation.generator import save
+from deepchrome.interpretation.network import Network
+from deepchrome.interpretation.optima import optimise
 from deepchrome.params import InterpretParams
 from deepchrome.simulation import simulator
 from deepchrome.stages import interpret
 from deepchrome.training.store import Models
 from interpretation.test_attribution import VARIANTS, counts, models_of
+from interpretation.test_explanation import small_cell
 
 KEYS = [
     "dataset",
@@ -193,27 +192,6 @@ def test_two_seeds(project):
     assert pairs["correlation"].iloc[0] == pytest.approx(metrics["stability"], abs=1e-6)
 
 
-def test_attention_of_attentive(tmp_path):
-    models = models_of(tmp_path, VARIANTS["attentive"])
-    cell = small_cell(counts(16))
-    params = InterpretParams(genes=4, baselines=2, starts=1, seed=0)
-    found = findings.attribute(models, cell, params, lambda: None)
-    assert list(found.attention) == ["high", "low"]
-    bins, marks = found.attention["high"]
-    np.testing.assert_allclose(bins.sum(0), 1, rtol=1e-5)
-    assert marks.sum() == pytest.approx(1)
-    assert not np.array_equal(bins, found.attention["low"][0])
-    path = tmp_path / "attention.png"
-    figures.attention(
-        path,
-        "a test",
-        {label: one[0] for label, one in found.attention.items()},
-        {label: one[1] for label, one in found.attention.items()},
-        "genomic",
-    )
-    assert path.stat().st_size > 10_000
-
-
 def test_planted_truth_of_the_simulator(project):
     """Each cell type's own direction of the marks (simulate.cell_specificity: 1) is recovered."""
     cells = ["E003", "E116", "E123"]
@@ -255,33 +233,6 @@ def test_known_biology_on_the_real_sample(project, model):
         assert marks.loc["H3K36me3", "to_kb"] > 3  # along the gene's body
 
 
-def small_cell(X) -> CellType:
-    split = np.repeat(["train", "test"], len(X) // 2).astype(object)
-    return CellType("E003", np.arange(len(X)).astype(str), X, np.arange(len(X)) % 2, split)
-
-
-def test_signal_that_is_no_count(tmp_path):
-    """Fractions are explained as they are: nothing is rounded on the way."""
-    models = models_of(tmp_path, VARIANTS["linear_mean"])
-    X = counts(40)
-    params = InterpretParams(genes=10, baselines=2, starts=1, seed=0)
-    found = findings.attribute(models, small_cell(X.astype(np.float32) / 7), params, lambda: None)
-    assert found.error < 0.01
-    assert np.abs(found.total).max() > 0
-    in_sevens = findings.attribute(models, small_cell(X), params, lambda: None)
-    assert not np.allclose(found.attribution, in_sevens.attribution)
-    maps = findings.maximise(models, small_cell(X.astype(np.float32) / 7), params, None)
-    assert maps.table["reads"].notna().all()
-
-
-def test_a_cell_type_with_one_label(tmp_path):
-    models = models_of(tmp_path, VARIANTS["linear"])
-    one = dataclasses.replace(small_cell(counts(20)), y=np.ones(20, np.int8))
-    params = InterpretParams(genes=10, baselines=2, starts=1, seed=0)
-    with pytest.raises(DeepChromeError, match="E003: all 10 training genes have one label"):
-        findings.attribute(models, one, params, lambda: None)
-
-
 @pytest.mark.parametrize(("key", "value"), [("baselines", 3), ("genes", 1), ("start", 2)])
 def test_a_bad_parameter_is_refused(small, key, value):
     small.set(f"interpret.{key}", value)
@@ -299,59 +250,19 @@ def test_models_of_other_data_are_refused(small):
     assert "run 'dvc repro train'" in small.refused("interpret")
 
 
-def test_where_half_of_an_effect_lies():
-    profile = np.zeros(N_BINS)
-    profile[60:64], profile[38] = 1.0, -9.0
-    assert where(profile, 1, oriented=True) == (1.0, 1.2)
-    assert where(profile, -1, oriented=True) == (-1.2, -1.1)
-    assert where(profile, -1, oriented=False) == (1.1, 1.2)
-    assert np.isnan(where(np.zeros(N_BINS), 1, oriented=True)).all()
-    assert place(*where(np.ones(N_BINS), 1, oriented=True), oriented=True) == "all along"
-    assert place(*where(np.ones(N_BINS), 1, oriented=False), oriented=False) == "all along"
-    assert place(0.0, 0.8, oriented=False) == "within 0.8 kb"
-    assert place(-0.5, 0.8, oriented=True) == "-0.5 to +0.8 kb"
-
-
-def test_marks_without_a_direction_are_named():
-    marks = pd.DataFrame(
-        {
-            "mark": ["A", "B", "C"],
-            "sign": ["up", "unclear", "unclear"],
-            "attribution": [1.0, 0.01, -0.01],
-            "auroc_lost": [0.1, 0.2, 0.0],
-            "place": ["within 0.5 kb", "all along", "all along"],
-        }
-    )
-    said = sentence(marks, positions=True)
-    assert said.startswith("more A (within 0.5 kb) makes it call a gene high")
-    assert "B and C have no clear direction" in said
-    assert said.endswith("it tells in combination: B (0.20)")
-    marks["sign"] = "unclear"
-    assert sentence(marks, positions=False).startswith("no mark has a direction of its own")
-
-
-def test_correlations_pair_seeds_and_cell_types():
-    profiles = np.random.default_rng(0).normal(size=(2, 2, 4, 5))
-    profiles[1, 0] = -profiles[0, 0]
-    found = correlations(profiles, ["E003", "E123"], [0, 1])
-    assert found["between"].tolist() == ["seeds", "cell types", "cell types", "seeds"]
-    across = found[found["seed_b"] == 0].iloc[0]
-    assert across["correlation"] == pytest.approx(-1)
-
-
 def test_only_a_trained_generator_of_the_same_data_is_used(tmp_path, capsys):
     models = models_of(tmp_path, VARIANTS["linear"])
     info = {"cells": ["E003"], "values": "counts", "state": "trained", "dataset": "none"}
-    network = gan.Network(torch.zeros(2, N_BINS, len(MARKS)))
+    network = Network(torch.zeros(2, N_BINS, len(MARKS)))
 
     def saved(**changed):
         shutil.rmtree(tmp_path / "gan", ignore_errors=True)
-        gan.save(tmp_path / "gan", network, info | changed)
+        save(tmp_path / "gan", network, info | changed)
         return interpret.read_generator(str(tmp_path / "gan"), models)
 
     source = saved()
     params = InterpretParams(genes=10, baselines=2, starts=1, seed=0)
-    found = findings.maximise(models, small_cell(counts(40)), params, source)
+    found = optimise(models, small_cell(counts(40)), params, source)
     assert set(found.table["method"]) == {"unconstrained", "generator", "genes"}
     assert found.generated.shape == (len(MARKS),)
     assert saved(state="collapsed") is None

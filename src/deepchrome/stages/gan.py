@@ -56,7 +56,7 @@ GUIDE_CODE = ("interpretation/log_odds.py", "models")
 
 DRAWING_CODE = (
     "data/reference",
-    "evaluation/metrics.py",
+    "evaluation",
     "figures",
     "interpretation",
     "stages/gan.py",
