@@ -25,7 +25,7 @@ def test_tables_and_means(genes):
     for cell in ("A", "B"):
         label = rng.integers(0, 2, 60)
         score = rng.random((2, 60)) * 0.6 + 0.4 * label
-        found.add(cell, [3, 4], test, label, score)
+        found.add(cell, [3, 4], test, label, score - 0.5)
         expected += [
             {
                 "cell": cell,

@@ -9,8 +9,8 @@ def test_two_architectures_of_a_run_are_compared(run):
     difference = []
     for name in ("evaluate", "training_sets"):
         rows = pd.read_parquet(run.path / f"predictions/{name}.parquet")
-        by_cell = rows.groupby("test_cell", observed=True)[["label", "score"]]
-        difference.append(by_cell.apply(lambda x: roc_auc_score(x["label"], x["score"])).mean())
+        by_cell = rows.groupby("test_cell", observed=True)[["label", "log_odds"]]
+        difference.append(by_cell.apply(lambda x: roc_auc_score(x["label"], x["log_odds"])).mean())
     expected = f"difference {difference[0] - difference[1]:.3f}"
     assert difference[0] > difference[1] + 0.01
     assert expected in page.text["architectures"]

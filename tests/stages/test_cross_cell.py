@@ -59,7 +59,7 @@ def check_against_predictions():
     switch = label.index[label["E003"] != label["E123"]]
     pairs = table("pairs").set_index(["train_cell", "test_cell"]).loc[("E003", "E123")]
     assert pairs["switching_genes"] == len(switch)
-    odds = np.log(scores["score"]) - np.log1p(-scores["score"])
+    odds = scores["log_odds"]
     here, there = odds["E003", "E123"][switch], odds["E003", "E003"][switch]
     expected = auroc(label.loc[switch, "E123"], here)
     assert pairs["switching"] == pytest.approx(expected, abs=1e-6)

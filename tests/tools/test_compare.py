@@ -74,15 +74,18 @@ def make(folder, model, noise, seeds=(0,), cells=CELLS, flip=0, genes=GENES, **d
             data = CellType(cell, GENES[kept], np.zeros((kept.sum(), 1, 1)), y[kept], SPLIT[kept])
             shared = rng.normal(size=len(GENES)) + np.zeros((len(seeds), 1))
             error = shared + 0.02 * seed_noise.normal(size=(len(cells), *shared.shape))
-            score = (1 / (1 + np.exp(-(SECRET + noise * error))))[..., kept]
+            log_odds = (SECRET + noise * error)[..., kept]
             at = cells.index(cell)
             test = data.part("test")
             is_test = data.split == "test"
             own.add(
-                [cell], list(seeds), data.without("train"), score[[at]][..., data.split != "train"]
+                [cell],
+                list(seeds),
+                data.without("train"),
+                log_odds[[at]][..., data.split != "train"],
             )
-            crossed.add(cells, list(seeds), test, score[..., is_test])
-            aurocs = [[auroc(test.y, one) for one in rows] for rows in score[..., is_test]]
+            crossed.add(cells, list(seeds), test, log_odds[..., is_test])
+            aurocs = [[auroc(test.y, one) for one in rows] for rows in log_odds[..., is_test]]
             within.append(np.mean(aurocs[at]))
             between += [np.mean(a) for i, a in enumerate(aurocs) if i != at]
     mean = round(float(np.mean(within)), 6)
@@ -192,8 +195,8 @@ def aurocs(project, name):
     table = pd.read_parquet(project.path / f"made/{name}/evaluate.parquet")
     table = table[table["split"] == "test"]
     return (
-        table.groupby(["test_cell", "seed"], observed=True)[["label", "score"]]
-        .apply(lambda rows: roc_auc_score(rows["label"], rows["score"]))
+        table.groupby(["test_cell", "seed"], observed=True)[["label", "log_odds"]]
+        .apply(lambda rows: roc_auc_score(rows["label"], rows["log_odds"]))
         .groupby("test_cell", observed=True)
         .mean()
     )

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from scipy.special import expit
 
 from conftest import make_genes, write_raw
 from deepchrome.data.dataset import Dataset
@@ -34,7 +35,7 @@ def test_scores_as_evaluate_does(trained):
     scores = pd.read_csv("scores.csv").set_index("gene_id")["score"]
     table = pd.read_parquet("predictions/evaluate.parquet")
     table = table[(table["train_cell"] == "E003") & (table["split"] == "test")]
-    expected = table.groupby("gene_id", observed=True)["score"].mean()
+    expected = expit(table.set_index("gene_id")["log_odds"]).groupby(level=0, observed=True).mean()
     assert len(scores) == len(expected) == 40
     np.testing.assert_allclose(scores[expected.index], expected, atol=1e-6)
 
@@ -139,3 +140,15 @@ def test_cuda_without_a_gpu(trained):
     assert "no CUDA GPU is available" in trained.refused("train")
     assert "no CUDA GPU" in trained.refused(*predict(trained, "--device", "cuda"))
     assert "expected auto, cpu or cuda" in trained.refused(*predict(trained, "--device", "gpu"))
+
+
+def test_log_odds_rank_genes_whose_probabilities_are_all_one(trained):
+    """Probabilities saturate; what is stored and ranked does not."""
+    path = trained.path / "models/train/weights.safetensors"
+    weights = load_file(path)
+    name = "network.layer.bias"
+    weights[name] = weights[name] + torch.tensor([-50.0, 50.0])
+    save_file(weights, path)
+    X = Dataset("data/dataset").load("E003").X
+    assert (Models("models/train").predict(X, ["E003"]) == 1).all()
+    assert len(np.unique(Models("models/train").log_odds(X, ["E003"]))) > 50

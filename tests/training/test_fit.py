@@ -291,10 +291,11 @@ def test_scoring_is_bounded_by_memory():
     )
     assert largest_activation(transformer) == 8 * 100 * 100  # attention of each bin to all
     gpu = torch.device("cuda")
-    genes = genes_at_once(transformer, 56, gpu)
+    genes = genes_at_once(56 * 80_000, gpu)
     assert genes * 56 * 80_000 <= SCORING_NUMBERS < (genes + 1) * 56 * 80_000
-    assert genes_at_once(transformer, 10_000, CPU) == 1
-    assert genes_at_once(DROPPING, 1, CPU) == 128
+    assert genes_at_once(10_000 * 80_000, CPU) == 1
+    assert genes_at_once(80_000, CPU) == 128
+    assert genes_at_once(28 * 5, CPU) > 100_000, "linear: all genes at a time"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
@@ -485,3 +486,13 @@ def test_a_gpu_follows_the_same_trajectory(variant, optimizer):
         assert len(a.history) == len(b.history)
         for mine, other in zip(a.history, b.history, strict=True):
             assert mine == pytest.approx(other, rel=1e-3)
+
+
+def test_examples_are_in_the_same_order_whoever_is_beside():
+    few = Job("A", 0, ("A", "B"), examples=25)
+    first, other = (
+        Examples(CELLS, LINEAR, CPU),
+        Examples(dict(reversed(CELLS.items())), LINEAR, CPU),
+    )
+    one, two = (rows.x[:, rows.of(few, "train")] for rows in (first, other))
+    torch.testing.assert_close(one, two, rtol=0, atol=0)

@@ -199,7 +199,7 @@ def scores_by_cell(source: str, table: pd.DataFrame) -> dict[str, CellScores]:
     """Return the scores of each cell type from rows of predictions of its test genes."""
     found = {}
     for cell, rows in table.groupby("test_cell"):
-        wide = rows.pivot(index=["seed", "train_cell"], columns="gene_id", values="score")
+        wide = rows.pivot(index=["seed", "train_cell"], columns="gene_id", values="log_odds")
         if wide.isna().any(axis=None):
             raise DeepChromeError(f"{source}: not every model scored every test gene of {cell}")
         label = rows.drop_duplicates("gene_id").set_index("gene_id")["label"][wide.columns]

@@ -45,11 +45,11 @@ class HeldOutScores:
         seeds: Sequence[int],
         gene_id: np.ndarray,
         label: np.ndarray,
-        score: np.ndarray,
+        log_odds: np.ndarray,
     ) -> None:
-        """Add the test genes of a cell type. score: shape=(seeds, genes)."""
+        """Add the test genes of a cell type. log_odds: of high, shape=(seeds, genes)."""
         apart = ~np.isin(gene_id, list(self.overlapping))
-        for seed, one in zip(seeds, score, strict=True):
+        for seed, one in zip(seeds, log_odds, strict=True):
             model = {"cell": cell, "seed": seed}
             self._rows.append(
                 model

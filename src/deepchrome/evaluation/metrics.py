@@ -29,9 +29,9 @@ def auprc(label: np.ndarray, score: np.ndarray) -> float:
     return float(np.sum(np.diff(recall, prepend=0) * precision)) if len(recall) else float("nan")
 
 
-def accuracy(label: np.ndarray, score: np.ndarray) -> float:
-    """Share of genes whose score is at least 0.5 exactly where the label is 1."""
-    return float(np.mean((np.asarray(score) >= 0.5) == (np.asarray(label) == 1)))
+def accuracy(label: np.ndarray, log_odds: np.ndarray) -> float:
+    """Share of genes whose log-odds are at least 0 exactly where the label is 1."""
+    return float(np.mean((np.asarray(log_odds) >= 0) == (np.asarray(label) == 1)))
 
 
 def _cumulative(label: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

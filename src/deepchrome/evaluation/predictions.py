@@ -1,6 +1,8 @@
 """Predictions on disk: what every later statistic is computed from.
 
-Columns: train_cell, test_cell, seed, gene_id, split, label, score (probability of high).
+Columns: train_cell, test_cell, seed, gene_id, split, label, log_odds (of high).
+
+Log-odds rank genes whose probabilities all round to 1.
 """
 
 import io
@@ -13,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from deepchrome.data.dataset import CellType
-from deepchrome.errors import DeepChromeError
+from deepchrome.errors import DeepChromeError, listing
 
 _NAME = pa.dictionary(pa.int32(), pa.string())
 SCHEMA = pa.schema(
@@ -24,7 +26,7 @@ SCHEMA = pa.schema(
         ("gene_id", _NAME),
         ("split", _NAME),
         ("label", pa.int8()),
-        ("score", pa.float64()),
+        ("log_odds", pa.float32()),
     ]
 )
 
@@ -47,9 +49,9 @@ class Writer:
         self._file.close()
 
     def add(
-        self, train_cells: list[str], seeds: list[int], test: CellType, score: np.ndarray
+        self, train_cells: list[str], seeds: list[int], test: CellType, log_odds: np.ndarray
     ) -> None:
-        """Append scores of shape=(train cell types, seeds, genes)."""
+        """Append log-odds of shape=(train cell types, seeds, genes)."""
         n = len(test.gene_id)
         repeats = len(train_cells) * len(seeds)
         rows = pd.DataFrame(
@@ -60,7 +62,7 @@ class Writer:
                 "gene_id": np.tile(test.gene_id, repeats),
                 "split": np.tile(test.split, repeats),
                 "label": np.tile(test.y, repeats),
-                "score": score.reshape(-1),
+                "log_odds": log_odds.reshape(-1),
             }
         )
         self._file.write_table(pa.Table.from_pandas(rows, schema=SCHEMA, preserve_index=False))
@@ -69,12 +71,18 @@ class Writer:
 def read(source: str, content: bytes) -> pd.DataFrame:
     """Return the rows of a file of predictions, names as plain strings.
 
-    source: what to call the file in a message. Raises DeepChromeError where it is damaged.
+    source: what to call the file in a message. Raises DeepChromeError where it is damaged, or of an
+    earlier version.
     """
     try:
         table = pd.read_parquet(io.BytesIO(content))
     except pa.ArrowInvalid as error:
         raise DeepChromeError(f"{source}: damaged: {error}") from None
+    if "log_odds" not in table:
+        raise DeepChromeError(
+            f"{source}: found {listing(table.columns, 10)}, expected log_odds: an earlier version "
+            "made these predictions; run 'dvc repro' again, or leave the experiment out"
+        )
     for column in ("train_cell", "test_cell", "gene_id"):
         table[column] = table[column].astype(object)
     return table

@@ -103,13 +103,11 @@ def predict(data: Dataset, trained: Models, path: Path) -> tuple[pd.DataFrame, C
     ):
         for tested, cell in enumerate(cells):
             test = data.load(cell).part("test")
-            score = trained.predict(test.X, cells)  # (cells, seeds, genes)
-            writer.add(cells, trained.seeds, test, score)
+            found = trained.log_odds(test.X, cells)  # (cells, seeds, genes)
+            writer.add(cells, trained.seeds, test, found)
             at = test_genes.get_indexer(test.gene_id)
             label[tested, at] = test.y
-            with np.errstate(divide="ignore"):
-                odds = np.log(score) - np.log1p(-score)
-            log_odds[:, :, tested, at] = odds.clip(-50, 50).swapaxes(0, 1)
+            log_odds[:, :, tested, at] = found.swapaxes(0, 1)
             rows += [
                 {
                     "train_cell": train_cell,
@@ -117,7 +115,7 @@ def predict(data: Dataset, trained: Models, path: Path) -> tuple[pd.DataFrame, C
                     "n": len(test.y),
                     "auroc": np.mean([auroc(test.y, one) for one in by_seed]),
                 }
-                for train_cell, by_seed in zip(cells, score, strict=True)
+                for train_cell, by_seed in zip(cells, found, strict=True)
             ]
             advance(n)
     rpkm = data.labels.pivot(index="cell", columns="gene_id", values="rpkm")

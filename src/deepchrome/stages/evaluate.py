@@ -37,11 +37,11 @@ def run(
         ):
             for cell in trained.cells:
                 genes = data.load(cell).without("train")
-                score = trained.predict(genes.X, [cell])
-                writer.add([cell], trained.seeds, genes, score)
+                log_odds = trained.log_odds(genes.X, [cell])
+                writer.add([cell], trained.seeds, genes, log_odds)
                 test = genes.split == "test"
                 held_out.add(
-                    cell, trained.seeds, genes.gene_id[test], genes.y[test], score[0][:, test]
+                    cell, trained.seeds, genes.gene_id[test], genes.y[test], log_odds[0][:, test]
                 )
                 advance()
         cells, curves = held_out.cells, held_out.curves()

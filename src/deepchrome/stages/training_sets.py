@@ -168,7 +168,7 @@ def predict(
         for cell in tested:
             test = data.load(cell).part("test")
             names = design.models_of(cell)
-            scores = dict(zip(names, models.predict(test.X, names), strict=True))
+            scores = dict(zip(names, models.log_odds(test.X, names), strict=True))
             of_set = design.models_of_sets(cell)
             shown = np.stack([scores[name] for name in of_set.values()])
             writer.add(list(of_set), models.seeds, test, shown)

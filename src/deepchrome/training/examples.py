@@ -59,7 +59,8 @@ class Examples:
         if split == "valid" or job.examples is None:
             return rows
         rng = np.random.default_rng(job.stream("examples"))
-        return np.sort(rng.choice(rows, min(job.examples, len(rows)), replace=False))
+        # in their own order, as where a cell type's rows lie depends on who trains beside it
+        return rows[np.sort(rng.choice(len(rows), min(job.examples, len(rows)), replace=False))]
 
     def labels(self, rows: Tensor) -> Tensor:
         """Return 1 for high and 0 for low, float32 of the shape of rows."""

@@ -38,7 +38,10 @@ OFTEN = 20
 """Steps of an epoch that pay for recording one."""
 
 SCORING_BATCH_CPU = 128
-"""Genes with all bins scored at a time on a CPU: what a network makes of them fits its caches."""
+"""Genes scored at a time on a CPU: what a network makes of them fits its caches."""
+
+SMALL = 2**10
+"""Numbers that all networks make of a gene, at most, where all genes are scored at a time."""
 
 SCORING_NUMBERS = 2**28
 """Numbers that a scored batch may become at once inside all networks: 1 GiB of float32."""
@@ -95,6 +98,7 @@ def fit(
         TrainedNetwork(job, {}, shift.cpu().numpy(), scale.cpu().numpy())
         for job, shift, scale in zip(jobs, batches.shift, batches.scale, strict=True)
     ]
+    activation = largest_activation(params)
     rows = list(range(len(jobs)))  # which job each row of the ensemble is of
     going = np.ones(len(jobs), bool)  # rows that have not stopped; the others train on, unheeded
     epoch = 0
@@ -120,7 +124,7 @@ def fit(
 
     def validate() -> tuple[np.ndarray, np.ndarray]:
         """Return each row's score on its validation genes, and whether it is a number at all."""
-        *full, last = batches.valid.split(genes_at_once(params, len(rows), device), 1)
+        *full, last = batches.valid.split(genes_at_once(len(rows) * activation, device), 1)
         outputs = torch.cat([*map(take_score, full), score(last)], 1)  # the last: fewer genes
         finite = outputs.isfinite().all(1).cpu().numpy()
         found = objective.score(outputs, batches.valid_y, batches.valid_mask)
@@ -199,10 +203,14 @@ def fit(
     return networks
 
 
-def genes_at_once(params: ModelParams, jobs: int, device: torch.device) -> int:
-    """Return how many validation genes to score at a time by so many networks."""
-    fitting = max(1, SCORING_NUMBERS // (jobs * largest_activation(params)))
-    return fitting if params.reduce or device.type == "cuda" else min(SCORING_BATCH_CPU, fitting)
+def genes_at_once(numbers: int, device: torch.device) -> int:
+    """Return how many validation genes to score at a time.
+
+    numbers: in the largest tensor that one gene becomes inside all networks.
+    """
+    fitting = max(1, SCORING_NUMBERS // numbers)
+    cached = device.type == "cpu" and numbers > SMALL
+    return min(SCORING_BATCH_CPU, fitting) if cached else fitting
 
 
 def learning_rates(params: ModelParams, epoch: int, steps: int) -> np.ndarray:
