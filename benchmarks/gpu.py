@@ -20,9 +20,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from deepchrome import MARKS, N_BINS, params
 from deepchrome.data.dataset import Dataset
 from deepchrome.models import margin
-from deepchrome.training.ensemble import network
 from deepchrome.training.groups import train
 from deepchrome.training.jobs import Job, choose_device
+from deepchrome.training.network import network
 from full_size import GENES, first, machine, study, timed, variant
 
 console = Console(width=140)

@@ -40,11 +40,11 @@ from deepchrome.data.sources import published
 from deepchrome.evaluation.metrics import auroc
 from deepchrome.params import ModelParams
 from deepchrome.training import store as trained
-from deepchrome.training.ensemble import network
 from deepchrome.training.executor import prepare_processes
 from deepchrome.training.fit import SCORING_BATCH_CPU, fit
 from deepchrome.training.groups import train
 from deepchrome.training.jobs import Job, TrainedNetwork
+from deepchrome.training.network import network
 from full_size import first, machine, spread, study, timed, variant
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__.split("\n")[0])

@@ -34,9 +34,9 @@ from deepchrome.models import margin
 from deepchrome.models.preprocessing import Preprocessing
 from deepchrome.simulation import simulator
 from deepchrome.simulation.calibration import RealCell, read_cells, simulate_like
-from deepchrome.training.ensemble import network
 from deepchrome.training.fit import fit
 from deepchrome.training.jobs import Job, TrainedNetwork
+from deepchrome.training.network import network
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

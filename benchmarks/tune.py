@@ -23,9 +23,9 @@ from deepchrome.data.dataset import CellType, Dataset
 from deepchrome.evaluation.metrics import auroc
 from deepchrome.models import margin
 from deepchrome.models.preprocessing import Preprocessing
-from deepchrome.training.ensemble import network
 from deepchrome.training.groups import train
 from deepchrome.training.jobs import Job, TrainedNetwork
+from deepchrome.training.network import network
 
 
 @dataclass(frozen=True)

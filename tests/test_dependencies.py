@@ -128,7 +128,7 @@ def test_files_that_the_report_reads():
 
 
 def test_a_change_of_what_trains_runs_the_stage_again():
-    from deepchrome.training.checkpoints import CODE
+    from deepchrome.training.keys import CODE
 
     for stage in ("train", "training_sets"):
         deps = [str(dep) for dep in STAGES[stage]["deps"]]

@@ -10,8 +10,8 @@ from deepchrome.interpretation import attribution
 from deepchrome.interpretation.log_odds import scorer
 from deepchrome.params import ModelParams, paper_protocol
 from deepchrome.training import store as trained
-from deepchrome.training.ensemble import initial_weights
 from deepchrome.training.jobs import Job, TrainedNetwork
+from deepchrome.training.network import initial_weights
 
 VARIANTS = params.load(ROOT / "params.yaml").models
 INFO = {

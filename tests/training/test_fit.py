@@ -10,17 +10,14 @@ from conftest import ROOT
 from deepchrome import params
 from deepchrome.data.dataset import CellType, training_hash
 from deepchrome.errors import DeepChromeError
-from deepchrome.training.checkpoints import CODE, Checkpoints, job_key
-from deepchrome.training.ensemble import (
-    Ensemble,
-    Optimizer,
-    can_batch,
-    initial_weights,
-    largest_activation,
-)
+from deepchrome.training.checkpoints import Checkpoints
+from deepchrome.training.ensemble import Ensemble, Optimizer
 from deepchrome.training.examples import Examples
 from deepchrome.training.fit import SCORING_NUMBERS, fit, genes_at_once, learning_rates
-from deepchrome.training.jobs import Job, choose_device, groups
+from deepchrome.training.groups import groups
+from deepchrome.training.jobs import Job, choose_device
+from deepchrome.training.keys import CODE, job_key
+from deepchrome.training.network import can_batch, initial_weights, largest_activation
 
 CPU = torch.device("cpu")
 LINEAR = params.ModelParams(
@@ -279,7 +276,7 @@ class Noisy(torch.nn.Linear):
 )
 def test_networks_that_cannot_be_trained_together_are_refused(made, says, monkeypatch):
     build = lambda name, bins, marks, _: made(bins, marks)  # noqa: E731
-    monkeypatch.setattr("deepchrome.training.ensemble.build", build)
+    monkeypatch.setattr("deepchrome.training.network.build", build)
     with pytest.raises(DeepChromeError, match=f"architecture linear: .*{says}"):
         can_batch(LINEAR)
 
@@ -455,7 +452,7 @@ def test_operators_without_a_batching_rule(monkeypatch):
     variant = DROPPING.model_copy(update={"options": {}, "epochs": 2})
     assert can_batch(DROPPING)
     monkeypatch.setattr(
-        "deepchrome.training.ensemble.build", lambda name, bins, marks, _: Recurrent(bins, marks)
+        "deepchrome.training.network.build", lambda name, bins, marks, _: Recurrent(bins, marks)
     )
     assert not can_batch(variant)
     together = fit_all([Job("A", 0), Job("B", 0)], CELLS, variant, CPU)

@@ -10,7 +10,8 @@ from deepchrome.training.examples import Batches
 from deepchrome.training.fit import fit, step
 from deepchrome.training.jobs import Job
 from deepchrome.training.objective import HIGH
-from deepchrome.training.record import CudaGraph, Recording, Tape, _Recorder
+from deepchrome.training.record import CudaGraph, Recording
+from deepchrome.training.tape import Tape, _Recorder
 from training.test_fit import CELLS, CPU, LINEAR
 
 ARCHITECTURES = {

@@ -11,10 +11,11 @@ from deepchrome.figures import evaluation, training
 from deepchrome.files import replacing, write_json
 from deepchrome.params import Params
 from deepchrome.training import store
-from deepchrome.training.checkpoints import Checkpoints, code_hash, job_key
-from deepchrome.training.ensemble import can_batch, network
+from deepchrome.training.checkpoints import Checkpoints
 from deepchrome.training.groups import train
 from deepchrome.training.jobs import Epoch, Job, choose_device, replay
+from deepchrome.training.keys import code_hash, job_key
+from deepchrome.training.network import can_batch, network
 from deepchrome.training.progress import TrainingProgress
 from deepchrome.training.tensorboard import TrainingLog
 

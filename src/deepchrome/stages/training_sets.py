@@ -19,9 +19,10 @@ from deepchrome.figures.published import published_beside_ours
 from deepchrome.files import replacing, write_json
 from deepchrome.params import Params, TrainingSetsParams
 from deepchrome.training import store
-from deepchrome.training.checkpoints import Checkpoints, code_hash, job_key
+from deepchrome.training.checkpoints import Checkpoints
 from deepchrome.training.groups import train
 from deepchrome.training.jobs import Job, TrainedNetwork, choose_device
+from deepchrome.training.keys import code_hash, job_key
 from deepchrome.training.progress import TrainingProgress
 
 POOLED = "pooled"

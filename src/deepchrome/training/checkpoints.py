@@ -19,49 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from deepchrome.files import remove
-from deepchrome.params import ModelParams
 from deepchrome.training.jobs import Job, TrainedNetwork
-
-CODE = (
-    "training/fit.py",
-    "training/ensemble.py",
-    "training/examples.py",
-    "training/jobs.py",
-    "training/objective.py",
-    "training/ranking.py",
-    "training/record.py",
-    "models",
-)
-"""What a training run's numbers depend on, beside its data and parameters."""
-
-
-def code_hash() -> str:
-    """Return a hash of the code that trains, and of torch's version."""
-    digest = hashlib.sha256(torch.__version__.encode())
-    package = Path(__file__).parents[1]
-    for name in CODE:
-        path = package / name
-        for file in sorted(path.glob("*.py")) if path.is_dir() else [path]:
-            digest.update(file.name.encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()
-
-
-def job_key(
-    job: Job, data: dict[str, str], params: ModelParams, device: str, precision: str, code: str
-) -> str:
-    """Return a key, 16 hex digits, that is equal only for a job that would end alike.
-
-    data: `dataset.training_hash` of each cell type. code: `code_hash()`.
-    """
-    content = [
-        [job.name, job.seed, job.examples],
-        [data[cell] for cell in job.sources],
-        params.model_dump(),
-        device,
-        precision,
-        code,
-    ]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

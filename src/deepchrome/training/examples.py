@@ -67,10 +67,15 @@ class Examples:
         return self.y.index_select(0, rows.flatten()).view(rows.shape)
 
     def features(self, rows: Tensor) -> Tensor:
-        """Return features before standardization, shape=(*rows.shape, bins, marks)."""
+        """Return features before standardization, shape=(*rows.shape, bins, marks).
+
+        rows: shape=(genes,) or (..., jobs, genes).
+        """
         if self.preprocessing.reduce:
-            x = self.x.index_select(1, rows.flatten()).unflatten(1, rows.shape)
-            return x.movedim(0, -1).unsqueeze(-2)
+            # job by job, as a job's examples lie close together
+            by_job = rows.movedim(-2, 0) if rows.dim() > 1 else rows[None]
+            x = self.x.index_select(1, by_job.flatten()).unflatten(1, by_job.shape)
+            return x.movedim((0, 1), (-1, -3)).reshape(*rows.shape, 1, len(x))
         x = self.x.index_select(0, rows.flatten())
         x = self.preprocessing.features(x.view(torch.uint16) if self.counts else x)
         return x.unflatten(0, rows.shape)
@@ -122,6 +127,7 @@ class Batches:
         self.valid = torch.from_numpy(padded).to(device)
         self.valid_mask = torch.from_numpy(mask).to(device)
         self.valid_y = self.examples.labels(self.valid)
+        self._valid_inputs: Tensor | None = None
 
     def draw(self) -> Tensor:
         """Return the examples of an epoch in a new order, int64, shape=(steps, jobs, batch)."""
@@ -131,17 +137,24 @@ class Batches:
         return torch.from_numpy(self._by_step(index)).to(self.device)
 
     def inputs(self, rows: Tensor) -> Tensor:
-        """Return standardized features of examples, shape=(jobs, genes, bins, marks).
+        """Return standardized features of examples, shape=(..., jobs, genes, bins, marks).
 
-        rows: shape=(jobs, genes).
+        rows: shape=(..., jobs, genes).
         """
         x = self.examples.features(rows)
         if self.examples.preprocessing.standardize:
             x.sub_(self.shift[:, None, None]).div_(self.scale[:, None, None])
         return x
 
+    def valid_inputs(self) -> Tensor:
+        """Return the inputs of all validation genes, kept for the next epoch."""
+        if self._valid_inputs is None:
+            self._valid_inputs = self.inputs(self.valid)
+        return self._valid_inputs
+
     def keep(self, kept: list[int]) -> None:
         """Drop all jobs but those at these places."""
+        self._valid_inputs = None
         self.train_rows = [self.train_rows[i] for i in kept]
         self.order = [self.order[i] for i in kept]
         self.sizes = self.sizes[kept]

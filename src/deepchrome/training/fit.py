@@ -22,14 +22,15 @@ from deepchrome.training.ensemble import (
     KEY_STEP,
     Ensemble,
     Optimizer,
-    can_batch,
-    largest_activation,
+    backward,
     state,
 )
 from deepchrome.training.examples import Batches
 from deepchrome.training.jobs import Epoch, Job, TrainedNetwork, replay
+from deepchrome.training.network import can_batch, largest_activation
 from deepchrome.training.objective import HIGH, Objective
-from deepchrome.training.record import CudaGraph, Recording, Tape
+from deepchrome.training.record import CudaGraph, Recording
+from deepchrome.training.tape import Tape
 
 MIN_LEARNING_RATE = 1e-6
 """Where cosine annealing ends (DeepChrome 2.0)."""
@@ -63,10 +64,8 @@ def step(
     """
     leaves = ensemble.leaves()
     output = ensemble.output(x, leaves, training=True)
-    # the gradient of this sum by the weights is the loss's: its slope is given
-    slope = objective.slope(output.detach(), y) * weight
-    gradients = torch.autograd.grad((output * slope).sum(), list(leaves.values()))
-    optimizer.step(leaves, gradients, rate)
+    slope = objective.slope(output.detach(), y) * weight  # the loss itself is not needed
+    optimizer.step(leaves, backward(output, slope, leaves), rate)
     ensemble.keys.add_(KEY_STEP)
     return output.detach()
 
@@ -103,13 +102,18 @@ def fit(
     going = np.ones(len(jobs), bool)  # rows that have not stopped; the others train on, unheeded
     epoch = 0
 
+    # inputs of one number a mark are laid out for all steps together, others within each step
+    at_once = params.reduce is not None
+
     def step_on(examples: Tensor, *given: Tensor) -> Tensor:
-        return step(ensemble, optimizer, objective, batches.inputs(examples), *given)
+        x = examples if at_once else batches.inputs(examples)
+        return step(ensemble, optimizer, objective, x, *given)
 
     @torch.no_grad()
     def score(examples: Tensor) -> Tensor:
         """Return the output for examples, shape=(jobs, genes)."""
-        return ensemble.output(batches.inputs(examples), ensemble.leaves(), training=False)
+        x = examples if at_once else batches.inputs(examples)
+        return ensemble.output(x, ensemble.leaves(), training=False)
 
     def train_epoch() -> np.ndarray:
         """Take every step of an epoch; return each row's mean loss."""
@@ -117,14 +121,16 @@ def fit(
         examples = batches.draw()
         y = batches.examples.labels(examples)
         rates = learning_rates(params, epoch, batches.steps)
-        given = examples, y, batches.weight, torch.from_numpy(rates).to(device, optimizer.rate_type)
+        rate = torch.from_numpy(rates).to(device, optimizer.rate_type)
+        given = batches.inputs(examples) if at_once else examples, y, batches.weight, rate
         outputs = torch.stack([take(*one) for one in zip(*given, strict=True)])
         losses = objective.loss(outputs, y) * batches.filled
         return losses.sum((0, 2)).cpu().numpy() / batches.sizes
 
     def validate() -> tuple[np.ndarray, np.ndarray]:
         """Return each row's score on its validation genes, and whether it is a number at all."""
-        *full, last = batches.valid.split(genes_at_once(len(rows) * activation, device), 1)
+        genes = batches.valid_inputs() if at_once else batches.valid
+        *full, last = genes.split(genes_at_once(len(rows) * activation, device), 1)
         outputs = torch.cat([*map(take_score, full), score(last)], 1)  # the last: fewer genes
         finite = outputs.isfinite().all(1).cpu().numpy()
         found = objective.score(outputs, batches.valid_y, batches.valid_mask)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 import torch
@@ -11,10 +12,13 @@ from deepchrome.data.dataset import CellType, Dataset
 from deepchrome.models import n_parameters
 from deepchrome.params import ModelParams
 from deepchrome.training.checkpoints import Checkpoints
-from deepchrome.training.ensemble import can_batch, network
 from deepchrome.training.executor import cores, in_processes, report
 from deepchrome.training.fit import fit
-from deepchrome.training.jobs import Epoch, Job, TrainedNetwork, groups
+from deepchrome.training.jobs import Epoch, Job, TrainedNetwork
+from deepchrome.training.network import can_batch, network
+
+ENOUGH = 8
+"""Small networks that one process trains on a CPU before another is worth its start."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,28 @@ def train(
         )
     by_job = {one.job: one for group in done for one in group}
     return [by_job[job] for job in jobs]
+
+
+def groups(
+    steps: Mapping[Job, int], n_parameters: int, cells_at_once: int | str, device: torch.device
+) -> list[list[Job]]:
+    """Cut jobs into groups that train together, of as many steps an epoch each.
+
+    steps: of each job, an epoch. On a CPU a group's weights should stay in its caches: large
+    networks train one by one, small ones together, but where there are many, in a group for each
+    core. A GPU takes all there are, up to 100 million parameters.
+    """
+    if cells_at_once == "auto":
+        size = max(1, (100_000_000 if device.type == "cuda" else 500_000) // n_parameters)
+        if device.type == "cpu":
+            size = min(size, max(ENOUGH, -(-len(steps) // cores())))
+    else:
+        size = int(cells_at_once)
+    found = []
+    for _, alike in groupby(sorted(steps, key=steps.__getitem__), key=steps.__getitem__):
+        jobs = list(alike)
+        found += [jobs[start : start + size] for start in range(0, len(jobs), size)]
+    return found
 
 
 def _train_in_worker(group: Group) -> list[TrainedNetwork]:

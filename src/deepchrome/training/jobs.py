@@ -1,19 +1,14 @@
-"""Jobs: the networks to train, what becomes of them, and which train together."""
+"""Jobs: the networks to train, and what becomes of them."""
 
 import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 
 import numpy as np
 import torch
 
 from deepchrome.errors import DeepChromeError
-from deepchrome.training.executor import cores
-
-ENOUGH = 8
-"""Small networks that one process trains on a CPU before another is worth its start."""
 
 
 @dataclass(frozen=True)
@@ -106,25 +101,3 @@ def choose_device(name: str) -> torch.device:
             "device: cuda: no CUDA GPU is available here; set device: auto or device: cpu"
         )
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def groups(
-    steps: Mapping[Job, int], n_parameters: int, cells_at_once: int | str, device: torch.device
-) -> list[list[Job]]:
-    """Cut jobs into groups that train together, of as many steps an epoch each.
-
-    steps: of each job, an epoch. On a CPU a group's weights should stay in its caches: large
-    networks train one by one, small ones together, but where there are many, in a group for each
-    core. A GPU takes all there are, up to 100 million parameters.
-    """
-    if cells_at_once == "auto":
-        size = max(1, (100_000_000 if device.type == "cuda" else 500_000) // n_parameters)
-        if device.type == "cpu":
-            size = min(size, max(ENOUGH, -(-len(steps) // cores())))
-    else:
-        size = int(cells_at_once)
-    found = []
-    for _, alike in groupby(sorted(steps, key=steps.__getitem__), key=steps.__getitem__):
-        jobs = list(alike)
-        found += [jobs[start : start + size] for start in range(0, len(jobs), size)]
-    return found
