@@ -25,10 +25,11 @@ run: $(VENV)/run ## install, run every stage that is out of date, and show the r
 test: $(VENV)/dev ## install what tests need and run the test suite
 	pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
-lint: $(VENV)/dev ## check style, types and the workflow files
+lint: $(VENV)/dev ## check style, types, imports between packages and the workflow files
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports
 	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 format: $(VENV)/dev ## format the code

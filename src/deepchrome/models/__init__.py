@@ -5,7 +5,7 @@ shape=(genes, 2) for low and high, or (genes, 1) for high. It is an ordinary mod
 type; the engine trains many at once. Random numbers come from nn.Dropout alone. Buffers are
 constants, registered with persistent=False; a gene's score depends on no other gene (so no
 BatchNorm), and what `forward` does on x alone, as the engine may record a step's operators once and
-run them again. `training.ensemble` refuses a network that breaks one of these rules.
+run them again. `training.network` refuses a network that breaks one of these rules.
 """
 
 import importlib

@@ -13,6 +13,9 @@ from deepchrome.errors import DeepChromeError
 from deepchrome.figures.text import Text, interval, plain, sentence, spoken
 from deepchrome.report.page import Figure, picture
 
+CELL_COLUMNS = ("cell", "train_cell", "test_cell")
+"""Columns that hold names of cell types."""
+
 
 class Run:
     """The files of one run, below `root`. Raises DeepChromeError where there is no dataset."""
@@ -54,7 +57,8 @@ class Run:
         path = self.root / "plots" / name
         stage = Path(name).parts[0]
         try:
-            table = pd.read_csv(path, keep_default_na=True)
+            # a cell type may be called 293, or NA
+            table = pd.read_csv(path, converters=dict.fromkeys(CELL_COLUMNS, str))
         except FileNotFoundError:
             raise DeepChromeError(f"{path}: no such file; run 'dvc repro {stage}'") from None
         except (ValueError, UnicodeDecodeError) as error:  # pandas' errors of parsing are such

@@ -26,7 +26,7 @@ SHOWN = (
 def run() -> None:
     """Print the per-cell AUROC table, the matrix in one line and what to open next."""
     try:
-        cells = pd.read_csv("plots/evaluate/cells.csv")
+        cells = pd.read_csv("plots/evaluate/cells.csv", converters={"cell": str})
         evaluated = json.loads(Path("metrics/evaluate.json").read_text(encoding="utf-8"))
         crossed = json.loads(Path("metrics/cross_cell.json").read_text(encoding="utf-8"))
         model = json.loads(Path("models/train/model.json").read_text(encoding="utf-8"))

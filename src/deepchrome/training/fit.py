@@ -66,7 +66,8 @@ def step(
     output = ensemble.output(x, leaves, training=True)
     slope = objective.slope(output.detach(), y) * weight  # the loss itself is not needed
     optimizer.step(leaves, backward(output, slope, leaves), rate)
-    ensemble.keys.add_(KEY_STEP)
+    if ensemble.dropouts:
+        ensemble.keys.add_(KEY_STEP)
     return output.detach()
 
 

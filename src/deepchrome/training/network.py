@@ -88,6 +88,10 @@ def largest_activation(params: ModelParams) -> int:
     """Return how many numbers the largest tensor holds that one gene becomes in a network."""
 
     class Sizes(TorchDispatchMode):
+        @classmethod
+        def _should_skip_dynamo(cls) -> bool:
+            return False  # as in `tape`: to skip it torch imports it
+
         def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
             result = func(*args, **(kwargs or {}))
             found.append(result.numel() if isinstance(result, Tensor) else 0)

@@ -202,7 +202,7 @@ def reuse(path: str | Path, history: str | Path, keys: dict[Job, str]) -> dict[J
     columns = ["epoch", "train_loss", "valid_auroc"]
     try:
         models = Models(path)
-        rows = pd.read_csv(history, dtype={"cell": str}, keep_default_na=False)
+        rows = pd.read_csv(history, converters={"cell": str})
         curves = dict(list(rows.groupby(["cell", "seed"])[columns]))
     except (DeepChromeError, OSError, ValueError, KeyError):
         return {}

@@ -1,0 +1,42 @@
+"""The command line: one command for each stage and a few more. Parses, calls, prints; no logic.
+
+Modules are imported by the command that needs them, so that `--help` answers at once.
+"""
+
+import sys
+import traceback
+
+from deepchrome.cli import app as options
+from deepchrome.cli import stages, tools
+from deepchrome.errors import DeepChromeError
+
+__all__ = ["main", "stages", "tools"]
+
+
+def main() -> None:
+    """Run the command line.
+
+    Exit status 1 for an error of the input, 2 for one of usage, 130 after Ctrl-C (Typer's own).
+    """
+    try:
+        options.app()
+    except BrokenPipeError:
+        sys.exit(1)
+    except DeepChromeError as error:
+        _fail(str(error))
+    except Exception as error:
+        _fail(
+            f"unexpected {type(error).__name__}: {error}; this is a fault of the program. "
+            "Run 'deepchrome --debug ...' for the traceback"
+        )
+
+
+def _fail(message: str) -> None:
+    if options.debugging:
+        traceback.print_exc()
+    from rich.console import Console
+    from rich.text import Text
+
+    text = Text("error: ", style="bold red") + Text(message, style="none")
+    Console(stderr=True, soft_wrap=True, highlight=False).print(text)
+    sys.exit(1)
