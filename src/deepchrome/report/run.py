@@ -57,7 +57,7 @@ class Run:
         path = self.root / "plots" / name
         stage = Path(name).parts[0]
         try:
-            # a cell type may be called 293, or NA
+            # a cell type may be called 293
             table = pd.read_csv(path, converters=dict.fromkeys(CELL_COLUMNS, str))
         except FileNotFoundError:
             raise DeepChromeError(f"{path}: no such file; run 'dvc repro {stage}'") from None
