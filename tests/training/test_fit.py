@@ -11,13 +11,14 @@ from deepchrome import params
 from deepchrome.data.dataset import CellType, training_hash
 from deepchrome.errors import DeepChromeError
 from deepchrome.training.checkpoints import Checkpoints
-from deepchrome.training.ensemble import Ensemble, Optimizer
+from deepchrome.training.ensemble import Ensemble
 from deepchrome.training.examples import Examples
-from deepchrome.training.fit import SCORING_NUMBERS, fit, genes_at_once, learning_rates
+from deepchrome.training.fit import SCORING_NUMBERS, fit, genes_at_once
 from deepchrome.training.groups import groups
 from deepchrome.training.jobs import Job, choose_device
 from deepchrome.training.keys import CODE, job_key
 from deepchrome.training.network import can_batch, initial_weights, largest_activation
+from deepchrome.training.optimizer import Optimizer, learning_rates
 
 CPU = torch.device("cpu")
 LINEAR = params.ModelParams(

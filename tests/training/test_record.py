@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from deepchrome import params
-from deepchrome.training.ensemble import Ensemble, Optimizer
+from deepchrome.training.ensemble import Ensemble
 from deepchrome.training.examples import Batches
 from deepchrome.training.fit import fit, step
 from deepchrome.training.jobs import Job
 from deepchrome.training.objective import HIGH
+from deepchrome.training.optimizer import Optimizer
 from deepchrome.training.record import CudaGraph, Recording
 from deepchrome.training.tape import Tape, _Recorder
 from training.test_fit import CELLS, CPU, LINEAR

@@ -5,7 +5,7 @@ groups.py       which train together, in which process
 fit.py          the loop of one group, with the step
 objective.py    loss, link and score
 examples.py     the genes of a group, batch by batch
-ensemble.py     the networks of a group as one, and their optimizer
+ensemble.py     the networks of a group as one; optimizer.py: their updates
 network.py      one network, and whether several jobs can share it
 record.py       steps recorded and replayed; tape.py: on a CPU
 ranking.py      AUROC of many networks

@@ -1,4 +1,4 @@
-"""Many networks of one architecture as one: stacked weights, their outputs and updates."""
+"""Many networks of one architecture as one: stacked weights, their outputs and gradients."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.func import functional_call, vmap
-from torch.optim.adamw import adamw
 
 from deepchrome.models import Dropout, margin
 from deepchrome.params import ModelParams
@@ -69,6 +68,11 @@ class Ensemble:
             return self._one(leaves | {name: key[0] for name, key in keys.items()}, x[0])[None]
         return vmap(self._one)(leaves | keys, x)
 
+    def next_keys(self) -> None:
+        """Drop other units at the next step."""
+        if self.dropouts:
+            self.keys.add_(KEY_STEP)
+
     def _one(self, weights: dict[str, Tensor], x: Tensor) -> Tensor:
         if not self.bfloat16:
             return margin(functional_call(self.base, weights, (x,)))
@@ -86,66 +90,6 @@ class Ensemble:
         """Drop all jobs but those at these places."""
         self.weights = {name: weight[kept] for name, weight in self.weights.items()}
         self.keys = self.keys[:, kept]
-
-
-class Optimizer:
-    """SGD or AdamW on stacked weights: one step for all jobs.
-
-    torch.optim.AdamW calls the same fused kernel, but imports torch's compiler first, which takes
-    two seconds in each process. Weight decay is decoupled from the gradient (Loshchilov and Hutter
-    2019); for SGD that makes no difference.
-    """
-
-    def __init__(self, ensemble: Ensemble, params: ModelParams):
-        self.params, weights = params, ensemble.weights
-        moments = ("first", "second") if params.optimizer == "adam" else ()
-        self.moments = {
-            moment: {name: torch.zeros_like(weight) for name, weight in weights.items()}
-            for moment in moments
-        }
-        device = ensemble.device
-        self.steps = [torch.zeros((), device=device) for _ in weights] if moments else []
-        # on a CPU the fused kernel reads a rate as a double
-        double = device.type == "cpu" and params.optimizer == "adam"
-        self.rate_type = torch.float64 if double else torch.float32
-
-    @torch.no_grad()
-    def step(self, weights: dict[str, Tensor], gradients: Sequence[Tensor], rate: Tensor) -> None:
-        """Take one step, in place. rate: shape=(), of the type `rate_type`."""
-        leaves, decay = list(weights.values()), self.params.weight_decay
-        if self.params.optimizer == "sgd":  # faster than torch's fused SGD
-            for leaf, gradient in zip(leaves, gradients, strict=True):
-                if decay:
-                    leaf.mul_(1 - rate * decay)
-                leaf.addcmul_(gradient, rate, value=-1)
-            return
-        first, second = (
-            [named[name].view_as(leaf) for name, leaf in weights.items()]
-            for named in self.moments.values()
-        )
-        # the fused kernel reads memory in order, which a gradient need not be in
-        adamw(
-            leaves,
-            [gradient.contiguous() for gradient in gradients],
-            first,
-            second,
-            [],
-            self.steps,
-            fused=True,
-            amsgrad=False,
-            beta1=0.9,
-            beta2=0.999,
-            lr=rate,
-            weight_decay=decay,
-            eps=1e-8,
-            maximize=False,
-        )
-
-    def keep(self, kept: list[int]) -> None:
-        """Drop all jobs but those at these places."""
-        for named in self.moments.values():
-            for name in named:
-                named[name] = named[name][kept]
 
 
 class _Sloping(torch.autograd.Function):
@@ -168,11 +112,3 @@ class _Sloping(torch.autograd.Function):
 def backward(output: Tensor, slope: Tensor, leaves: dict[str, Tensor]) -> Sequence[Tensor]:
     """Return the gradient of a loss by each leaf; slope: the loss's derivative by the output."""
     return torch.autograd.grad(_Sloping.apply(output, slope), list(leaves.values()))
-
-
-def state(ensemble: Ensemble, optimizer: Optimizer) -> dict[str, Tensor]:
-    """Return by name every tensor that a step changes, in its place."""
-    tensors = {"keys": ensemble.keys}
-    for part, named in {"weights": ensemble.weights, **optimizer.moments}.items():
-        tensors |= {f"{part}.{name}": tensor for name, tensor in named.items()}
-    return tensors | {f"steps.{i}": count for i, count in enumerate(optimizer.steps)}

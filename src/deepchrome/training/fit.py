@@ -18,22 +18,14 @@ from deepchrome.data.dataset import CellType
 from deepchrome.errors import DeepChromeError
 from deepchrome.params import ModelParams
 from deepchrome.training.checkpoints import Checkpoints
-from deepchrome.training.ensemble import (
-    KEY_STEP,
-    Ensemble,
-    Optimizer,
-    backward,
-    state,
-)
+from deepchrome.training.ensemble import Ensemble, backward
 from deepchrome.training.examples import Batches
 from deepchrome.training.jobs import Epoch, Job, TrainedNetwork, replay
 from deepchrome.training.network import can_batch, largest_activation
 from deepchrome.training.objective import HIGH, Objective
+from deepchrome.training.optimizer import Optimizer, learning_rates, state
 from deepchrome.training.record import CudaGraph, Recording
 from deepchrome.training.tape import Tape
-
-MIN_LEARNING_RATE = 1e-6
-"""Where cosine annealing ends (DeepChrome 2.0)."""
 
 OFTEN = 20
 """Steps of an epoch that pay for recording one."""
@@ -66,8 +58,7 @@ def step(
     output = ensemble.output(x, leaves, training=True)
     slope = objective.slope(output.detach(), y) * weight  # the loss itself is not needed
     optimizer.step(leaves, backward(output, slope, leaves), rate)
-    if ensemble.dropouts:
-        ensemble.keys.add_(KEY_STEP)
+    ensemble.next_keys()
     return output.detach()
 
 
@@ -218,15 +209,3 @@ def genes_at_once(numbers: int, device: torch.device) -> int:
     fitting = max(1, SCORING_NUMBERS // numbers)
     cached = device.type == "cpu" and numbers > SMALL
     return min(SCORING_BATCH_CPU, fitting) if cached else fitting
-
-
-def learning_rates(params: ModelParams, epoch: int, steps: int) -> np.ndarray:
-    """Return the learning rate at each step of an epoch, float64, shape=(steps,).
-
-    epoch: from 1. steps: an epoch has, which set the pace of annealing.
-    """
-    if params.schedule == "constant":
-        return np.full(steps, params.learning_rate)
-    done = (epoch - 1 + np.arange(steps) / steps) / params.epochs
-    span = params.learning_rate - MIN_LEARNING_RATE
-    return MIN_LEARNING_RATE + span * (1 + np.cos(np.pi * done.clip(0, 1))) / 2

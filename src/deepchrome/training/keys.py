@@ -16,6 +16,7 @@ CODE = (
     "training/jobs.py",
     "training/network.py",
     "training/objective.py",
+    "training/optimizer.py",
     "training/ranking.py",
     "training/record.py",
     "training/tape.py",
