@@ -133,8 +133,8 @@ def test_two_queued_experiments_use_their_own_data_code_and_runs_folder(restored
     write_raw(restored.path / "data/raw/mine", cells=("E004", "E005", "E006"), per_split=70)
     restored("dvc add -q data/raw/mine && git add -A && git commit -q -m 'My data'")
     restored("dvc exp run --queue -n on-mine -S data.raw=data/raw/mine evaluate")
-    module = restored.path / "src/deepchrome/metrics.py"
-    real = "return float(np.mean((np.asarray(score)"
+    module = restored.path / "src/deepchrome/evaluation/metrics.py"
+    real = "return float(np.mean((np.asarray(log_odds)"
     text = module.read_text()
     assert real in text
     module.write_text(text.replace(real, f"return 0.123\n    {real}"))
