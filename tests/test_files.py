@@ -56,3 +56,38 @@ def test_only_what_a_command_wrote_itself_may_be_replaced(tmp_path):
         refuse_existing(folder, "combine", "mark.json", names=r"mark\.json")
     with pytest.raises(DeepChromeError, match="expected a folder, found a file"):
         refuse_existing(folder / "precious", "combine")
+
+
+@pytest.mark.parametrize("made", ["file", "folder"])
+def test_a_file_replaces_no_folder_and_a_folder_no_file(tmp_path, made):
+    folder, file = tmp_path / "thesis", tmp_path / "notes.txt"
+    folder.mkdir()
+    (folder / "chapter").write_text("years of work")
+    file.write_text("notes")
+    (tmp_path / "link").symlink_to(folder)
+
+    def write(target):
+        with replacing(tmp_path / "first", target) as (first, new):
+            first.write_text("x")
+            new.mkdir() if made == "folder" else new.write_text("scores")
+
+    for target in [file] if made == "folder" else [folder, tmp_path / "link"]:
+        with pytest.raises(DeepChromeError, match=f"which the {made} to be written would replace"):
+            write(target)
+    assert (folder / "chapter").read_text() == "years of work"
+    assert file.read_text() == "notes"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "notes.txt", "thesis"]
+
+
+def test_the_working_directory_and_the_home_folder_are_kept(tmp_path, monkeypatch):
+    project, home = tmp_path / "work/project", tmp_path / "home"
+    for folder in (project, home):
+        folder.mkdir(parents=True)
+        (folder / "mine").write_text("x")
+    monkeypatch.chdir(project)
+    monkeypatch.setenv("HOME", str(home))
+    for target in (".", "..", "../..", project, home):
+        with pytest.raises(DeepChromeError, match="would be replaced with all that is in it"):
+            replacing(target).__enter__()
+    assert (project / "mine").is_file()
+    assert (home / "mine").is_file()

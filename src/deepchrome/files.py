@@ -50,17 +50,31 @@ def replacing(*paths: str | Path) -> Iterator[list[Path]]:
 
     Yields one temporary path for each of `paths` (its parent exists, it does not). When the block
     ends normally, each replaces what stood at its path; an output that the block did not write is
-    removed there too. When the block raises, the earlier outputs are untouched.
+    removed there too. When the block raises, the earlier outputs are untouched. A file replaces no
+    folder and a folder no file, and none of them the working directory, a folder above it or the
+    home folder: then DeepChromeError is raised, and nothing has changed.
     """
     targets = [Path(path) for path in paths]
     temporary = []
+    kept = {Path.home().resolve(), Path.cwd(), *Path.cwd().parents}
     for target in targets:
+        if target.resolve() in kept:
+            raise DeepChromeError(
+                f"{target}: this folder would be replaced with all that is in it; name a new one"
+            )
         target.parent.mkdir(parents=True, exist_ok=True)
         for stale in target.parent.glob(f"{_TEMPORARY}*-{target.name}"):  # left by a killed run
             remove(stale)
         temporary.append(target.parent / f"{_TEMPORARY}{os.getpid()}-{target.name}")
     try:
         yield temporary
+        for new, target in zip(temporary, targets, strict=True):
+            if target.exists() and new.exists() and target.is_dir() != new.is_dir():
+                found, made = ("folder", "file") if target.is_dir() else ("file", "folder")
+                raise DeepChromeError(
+                    f"{target}: found a {found}, which the {made} to be written would replace; "
+                    f"name a {made}"
+                )
         for new, target in zip(temporary, targets, strict=True):
             if target.is_dir() or not new.exists():
                 remove(target)  # os.replace cannot put anything over a folder

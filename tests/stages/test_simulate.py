@@ -167,3 +167,15 @@ def test_bad_cell_types_are_named_and_change_nothing(cells, message, tmp_path):
     with pytest.raises(DeepChromeError, match=message):
         simulate.run(params(cells=cells), tmp_path / "demo")
     assert (tmp_path / "demo" / "earlier").read_text() == "kept"
+
+
+def test_what_a_person_put_there_is_kept(demo, tmp_path):
+    folder = tmp_path / "demo"
+    simulate.run(params(cells=["E003"], genes=30), folder)
+    simulate.run(params(cells=["E003"], genes=30), folder)
+    (folder / "my_cells").mkdir()
+    (folder / "my_cells/counts.csv").write_text("mine")
+    before = fingerprints(folder)
+    with pytest.raises(DeepChromeError, match=r"simulate did not put there.*my_cells"):
+        simulate.run(params(), folder)
+    assert fingerprints(folder) == before

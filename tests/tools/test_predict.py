@@ -152,3 +152,13 @@ def test_log_odds_rank_genes_whose_probabilities_are_all_one(trained):
     X = Dataset("data/dataset").load("E003").X
     assert (Models("models/train").predict(X, ["E003"]) == 1).all()
     assert len(np.unique(Models("models/train").log_odds(X, ["E003"]))) > 50
+
+
+@pytest.mark.parametrize("output", ["thesis", ".", ".."])
+def test_a_folder_is_not_replaced_by_scores(trained, output):
+    (trained.path / "thesis").mkdir()
+    (trained.path / "thesis/chapter").write_text("years of work")
+    command = predict(trained)
+    command[command.index("scores.csv")] = output
+    message = trained.refused(*command)
+    assert "replace" in message

@@ -5,6 +5,7 @@ Its files are those of `simulation.raw`, and
     simulated.json    how it was made; says that it is simulated
 """
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ import numpy as np
 from deepchrome.console import progress
 from deepchrome.data import reference
 from deepchrome.data.sources.expression import FILE_NAME
+from deepchrome.data.sources.names import EID
 from deepchrome.errors import DeepChromeError, listing, nearest
-from deepchrome.files import replacing, write_json
+from deepchrome.files import refuse_existing, replacing, write_json
 from deepchrome.params import SimulateParams
 from deepchrome.simulation import raw, simulator
 from deepchrome.training.executor import in_processes, processes_for, report
@@ -23,11 +25,14 @@ _SECONDS_A_GENE = 2e-4
 
 
 def run(params: SimulateParams, output: str | Path = "data/raw/demo") -> None:
-    """Simulate `params.cells` and write them to the folder `output`, replacing what is there.
+    """Simulate `params.cells` and write them to the folder `output`, replacing an earlier run's.
 
-    Raises DeepChromeError for an unknown or repeated cell type.
+    Raises DeepChromeError for an unknown or repeated cell type, and where the folder holds what
+    `simulate` did not put there.
     """
     _check_cells(params.cells)
+    ours = rf"{EID}|{re.escape(FILE_NAME)}|simulated\.json"
+    refuse_existing(Path(output), "simulate", "simulated.json", names=ours)
     genes = reference.genes()["gene_id"].drop_duplicates().to_numpy()
     columns = [simulator.REFERENCE_RNA, *params.cells]
     rpkm = simulator.expression(genes, columns, params.seed, simulator.load_statistics())
