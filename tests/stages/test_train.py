@@ -259,3 +259,15 @@ def test_recordings_can_be_switched_off(ready):
         np.testing.assert_array_equal(weight, recorded[name])
     ready.set("train.record", "never")
     assert "train.record: found 'never', expected 'auto' or 'off'" in ready.refused("train")
+
+
+@pytest.mark.parametrize("at_once", ["auto", 2])
+def test_networks_that_cannot_be_batched_train_one_by_one(ready, at_once):
+    """An LSTM has no batching rule, however many models are asked for at once."""
+    ready.set("model", "attentive")
+    ready.set("models.attentive.options", {"hidden": 2})
+    ready.set("models.attentive.epochs", 1)
+    ready.set("seeds", [0])
+    ready.set("train.cells_at_once", at_once)
+    assert "they train one after the other" in ready.ok("train")
+    assert load_file("models/train/weights.safetensors")["scale"].shape == (2, 1, 5)

@@ -11,7 +11,7 @@ from torch.func import functional_call, vmap
 from deepchrome.models import Dropout, margin
 from deepchrome.params import ModelParams
 from deepchrome.training.jobs import Job
-from deepchrome.training.network import initial_weights, network
+from deepchrome.training.network import can_batch, initial_weights, network
 
 KEY_STEP = 0x3C6EF373
 """What a dropout key grows by at each step; being odd, its multiples visit all of 32 bits."""
@@ -33,6 +33,8 @@ class Ensemble:
     ):
         self.base, self.device = network(params).to(device), device
         self.bfloat16 = precision == "bfloat16"
+        self.batched = can_batch(params)
+        """Whether vmap takes the network; otherwise they run one after the other."""
         if device.type == "cuda":
             torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
             torch.backends.cudnn.allow_tf32 = precision == "tf32"
@@ -66,7 +68,11 @@ class Ensemble:
         keys = {f"{name}.key": key for name, key in zip(self.dropouts, self.keys, strict=True)}
         if len(self) == 1:
             return self._one(leaves | {name: key[0] for name, key in keys.items()}, x[0])[None]
-        return vmap(self._one)(leaves | keys, x)
+        given = leaves | keys
+        if self.batched:
+            return vmap(self._one)(given, x)
+        of_each = ({name: tensor[k] for name, tensor in given.items()} for k in range(len(self)))
+        return torch.stack([self._one(*one) for one in zip(of_each, x, strict=True)])
 
     def next_keys(self) -> None:
         """Drop other units at the next step."""

@@ -21,7 +21,7 @@ from deepchrome.training.checkpoints import Checkpoints
 from deepchrome.training.ensemble import Ensemble, backward
 from deepchrome.training.examples import Batches
 from deepchrome.training.jobs import Epoch, Job, TrainedNetwork, replay
-from deepchrome.training.network import can_batch, largest_activation
+from deepchrome.training.network import largest_activation
 from deepchrome.training.objective import HIGH, Objective
 from deepchrome.training.optimizer import Optimizer, learning_rates, state
 from deepchrome.training.record import CudaGraph, Recording
@@ -134,7 +134,7 @@ def fit(
     recordings: list[Recording] = []
     take: Callable[..., Tensor] = step_on
     take_score: Callable[..., Tensor] = score
-    if record == "auto" and can_batch(params):
+    if record == "auto" and ensemble.batched:
         capture = CudaGraph() if device.type == "cuda" else Tape()
         if batches.steps >= OFTEN:
             take = Recording(step_on, capture, changing)
