@@ -347,7 +347,7 @@ def linear(
     """Train `linear` on every cell type: ours whole, theirs for two cell types, scaled."""
     params = variant("linear", epochs)
     # as the command does, while it imports torch itself: imports are timed on neither side
-    prepare_processes("deepchrome.training.fit")
+    prepare_processes("deepchrome.training.groups")
     with (
         study(data, first(cells)) as folder,
         checked_out(authors, folder / "data/raw/demo", LINEAR) as it,

@@ -56,7 +56,8 @@ def replacing(*paths: str | Path) -> Iterator[list[Path]]:
     """
     targets = [Path(path) for path in paths]
     temporary = []
-    kept = {Path.home().resolve(), Path.cwd(), *Path.cwd().parents}
+    home = Path(os.path.expanduser("~"))  # unlike Path.home(), no error where there is none
+    kept = {home.resolve(), Path.cwd(), *Path.cwd().parents}
     for target in targets:
         if target.resolve() in kept:
             raise DeepChromeError(

@@ -175,4 +175,4 @@ def _prepare_training(device: str) -> None:
 
     gpu = device == "cuda" or (device == "auto" and Path("/dev/nvidiactl").exists())
     if cores() > 1 and not gpu:
-        prepare_processes("deepchrome.training.fit")
+        prepare_processes("deepchrome.training.groups")

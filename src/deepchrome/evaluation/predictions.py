@@ -7,7 +7,6 @@ Log-odds rank genes whose probabilities all round to 1.
 
 import io
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 import pandas as pd
@@ -40,12 +39,7 @@ class Writer:
     def __enter__(self) -> "Writer":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self._file.close()
 
     def add(

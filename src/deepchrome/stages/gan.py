@@ -3,7 +3,6 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +35,7 @@ from deepchrome.interpretation.threads import one_thread
 from deepchrome.params import GanParams
 from deepchrome.training.executor import cores, one_beside
 from deepchrome.training.jobs import choose_device
+from deepchrome.training.keys import code_digest
 from deepchrome.training.store import Models, check_same_data
 from deepchrome.training.tensorboard import GanLog
 
@@ -192,18 +192,6 @@ def content_keys(params: GanParams, data: Dataset, models: str | None) -> dict[s
         "training_key": training.hexdigest()[:16],
         "drawing_key": drawing.hexdigest()[:16],
     }
-
-
-def code_digest(names: Iterable[str]) -> bytes:
-    """Return a hash of files and whole folders of the package."""
-    package = Path(__file__).parents[1]
-    digest = hashlib.sha256()
-    for name in names:
-        path = package / name
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.is_file() and file.suffix != ".pyc":
-                digest.update(f"{file.relative_to(package)}\0".encode() + file.read_bytes())
-    return digest.digest()
 
 
 def read_earlier(output: str, metrics: str, plots_folder: str) -> Generator | None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -27,13 +28,19 @@ CODE = (
 
 def code_hash() -> str:
     """Return a hash of the code that trains, and of torch's version."""
-    digest = hashlib.sha256(torch.__version__.encode())
+    return hashlib.sha256(torch.__version__.encode() + code_digest(CODE)).hexdigest()
+
+
+def code_digest(names: Iterable[str]) -> bytes:
+    """Return a hash of files and whole folders of the package."""
     package = Path(__file__).parents[1]
-    for name in CODE:
+    digest = hashlib.sha256()
+    for name in names:
         path = package / name
-        for file in sorted(path.glob("*.py")) if path.is_dir() else [path]:
-            digest.update(file.name.encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file() and file.suffix != ".pyc":
+                digest.update(f"{file.relative_to(package)}\0".encode() + file.read_bytes())
+    return digest.digest()
 
 
 def job_key(

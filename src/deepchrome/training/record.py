@@ -80,8 +80,8 @@ class Recording:
         else:
             self.faulty = True
             warn(
-                "a recorded step differs from the step itself; training goes on without recordings "
-                "(train.record: off says nothing)"
+                "a recorded step differs from the step itself; training goes on without "
+                "recordings (train.record: off does so from the start)"
             )
         return result
 

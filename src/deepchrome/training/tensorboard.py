@@ -4,7 +4,6 @@ import os
 import re
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -60,12 +59,7 @@ class TrainingLog:
         self.writer.add_custom_scalars(charts)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.writer.close()
 
     def epoch(self, epoch: Epoch) -> None:
@@ -112,12 +106,7 @@ class GanLog:
         self.writer = SummaryWriter(str(folder), flush_secs=5)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.writer.close()
 
     def step(self, row: dict[str, Any]) -> None:
