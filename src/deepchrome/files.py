@@ -90,3 +90,22 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a small JSON file as people read it: indented, one key a line."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: str | Path, remedy: str) -> dict[str, Any]:
+    """Read a JSON file that holds an object.
+
+    remedy: what to do where it is missing or damaged, such as "run 'dvc repro ingest'". Raises
+    DeepChromeError for a file that is missing, no text, no JSON, no object, or nested too deep.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DeepChromeError(f"{path}: no such file; {remedy}") from None
+    except (ValueError, RecursionError) as error:  # of no UTF-8 too
+        raise DeepChromeError(f"{path}: damaged, no JSON ({error}); {remedy}") from None
+    except OSError as error:
+        raise DeepChromeError(f"{path}: cannot be read ({error.strerror or error})") from None
+    if not isinstance(content, dict):
+        raise DeepChromeError(f"{path}: damaged, no JSON object; {remedy}")
+    return content
