@@ -32,13 +32,13 @@ from rich.console import Console
 from rich.table import Table
 
 from deepchrome import BIN_WIDTH, N_BINS
-from deepchrome.data.reference import chromosomes
+from deepchrome.data.sources.chromosomes import seqinfo
 from deepchrome.data.sources.genes import read_genes
 from deepchrome.data.sources.reads import CountRule, count
 from deepchrome.data.sources.windows import Windows
 from deepchrome.training.executor import cores
 
-SIZES = chromosomes()["hg19"].to_dict()
+SIZES = {name: int(n) for name, n in seqinfo("hg19")["length"].items() if "_" not in name}
 LENGTH = 36
 AT_TSS = 0.2
 """Share of reads within the genes' windows on purpose, as a mark of promoters has."""

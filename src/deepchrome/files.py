@@ -44,6 +44,22 @@ def refuse_existing(output: Path, writer: str, *marks: str, names: str = ".*") -
         )
 
 
+_CACHED = re.compile(r".*/[0-9a-f]{2}/[0-9a-f]{30}")
+"""Where DVC keeps a file's content."""
+
+
+def lies_in(path: Path, folder: Path) -> bool:
+    """Tell whether a file is in a folder, or a link from there into DVC's cache.
+
+    DVC makes such links with cache.type symlink; they are as much a part of the folder as copies.
+    """
+    inside = Path(os.path.normpath(path)).is_relative_to(Path(os.path.normpath(folder)))
+    target = path.resolve()
+    return target.is_relative_to(folder.resolve()) or (
+        inside and path.is_symlink() and _CACHED.fullmatch(target.as_posix()) is not None
+    )
+
+
 @contextlib.contextmanager
 def replacing(*paths: str | Path) -> Iterator[list[Path]]:
     """Build several outputs beside their places and swap them in together when all are done.

@@ -1,6 +1,15 @@
 """The gene table of a dataset: where the genes of all parts of its raw data lie."""
 
+import itertools
+
 import pandas as pd
+
+from deepchrome import BIN_WIDTH, N_BINS
+from deepchrome.data.sources.chromosomes import Naming
+from deepchrome.errors import DeepChromeError
+
+MOVED = 0.25
+"""Annotations of one assembly move the TSS of few genes by half a window; assemblies, of most."""
 
 
 def joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
@@ -21,13 +30,41 @@ def joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
     return genes
 
 
+def moved(tables: dict[str, pd.DataFrame]) -> list[str]:
+    """Return warnings of genes that several parts have, but at different places.
+
+    tables: as of `joined`, by the path of the part. Raises DeepChromeError where so many lie
+    elsewhere that the parts must be of different assemblies.
+    """
+    warnings = []
+    for (one, first), (other, second) in itertools.combinations(tables.items(), 2):
+        both = first.index.intersection(second.index)
+        here, there = first.loc[both], second.loc[both]
+        known = (here["tss"].notna() & there["tss"].notna()).to_numpy()
+        here, there = here[known], there[known]
+        apart = (here["tss"] - there["tss"]).abs() > N_BINS * BIN_WIDTH // 2
+        apart |= _named_alike(there["chrom"], here["chrom"]) != here["chrom"]
+        if not apart.any():
+            continue
+        gene = apart.index[apart][0]
+        places = (f"{t.loc[gene, 'chrom']}:{t.loc[gene, 'tss']:,}" for t in (here, there))
+        found = (
+            f"{int(apart.sum()):,} of the {len(apart):,} genes that {one} and {other} share lie "
+            f"elsewhere in the second ({gene}: {', '.join(places)})"
+        )
+        if apart.mean() > MOVED:
+            raise DeepChromeError(
+                f"{found}: are they of different assemblies? Give both parts one gene table, and "
+                "reads of its assembly"
+            )
+        warnings.append(f"{found}; genes.parquet gives the place in the first")
+    return warnings
+
+
 def _named_alike(chrom: pd.Series, like: pd.Series) -> pd.Series:
-    """Return chromosome names in the style of `like`: chr1 or 1."""
-    with_chr = like.dropna().str.startswith("chr").any()
-    bare = chrom.str.removeprefix("chr")
-    if with_chr == chrom.dropna().str.startswith("chr").any() or not like.notna().any():
-        return chrom
-    return "chr" + bare.replace("MT", "M") if with_chr else bare.replace("M", "MT")
+    """Return chromosome names as `like` writes them, where it has the chromosome."""
+    own = Naming(like.dropna()).of(chrom.dropna().unique())
+    return chrom.replace(own)
 
 
 def _flagged(first: pd.Series, second: pd.Series) -> pd.Series:

@@ -1,5 +1,6 @@
 """Raw data in arrays: what one part of a raw directory holds, whatever its layout."""
 
+import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,11 +10,13 @@ import pandas as pd
 
 from deepchrome.data import reference
 from deepchrome.data.sources import expression, published, samples
+from deepchrome.data.sources.assemblies import Assembly, agreeing
+from deepchrome.data.sources.chromosomes import bare
 from deepchrome.data.sources.combined import Part
 from deepchrome.data.sources.counting import MeasureFiles, bin_values
 from deepchrome.data.sources.genes import named_table, read_genes
 from deepchrome.data.sources.reads import CountRule
-from deepchrome.errors import DeepChromeError, listing, nearest
+from deepchrome.errors import DeepChromeError, joined, listing, nearest
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,8 @@ class RawData:
     gene_id; None where the files have none. genes: symbol, chrom, tss, strand and truncated, by
     gene_id. rpkm: shape=(genes, cell types), the genes whose median makes the labels; None where
     there is no expression. values: "counts" or "signal". doubled: whether H3K4me3 is to be halved.
-    notes: what deserves attention.
+    assemblies: those that the part may be of; none where nothing tells. notes: what deserves
+    attention. warnings: what may make numbers wrong.
     """
 
     part: Part
@@ -34,7 +38,9 @@ class RawData:
     rpkm: pd.DataFrame | None
     values: str
     doubled: bool
+    assemblies: list[Assembly]
     notes: list[str]
+    warnings: list[str]
 
 
 ReadCells = Callable[[Part], Iterable[tuple[published.Table, np.ndarray]]]
@@ -51,7 +57,9 @@ def read_published(
     Raises DeepChromeError for every fault of a file.
     """
     rpkm = _read_expression(part, labels)
-    table_of_genes = read_genes(named_table(genes, part.whole))
+    source = named_table(genes, part.whole)
+    table_of_genes = read_genes(source)
+    _, assemblies = agreeing(part.path, table_of_genes, source, {})
     tables: dict[str, published.Table] = {}
     splits: dict[str, pd.Series] = {}
     for cell, (table, split) in zip(part.cells, read_cells(part), strict=True):
@@ -65,7 +73,9 @@ def read_published(
         )
     every = pd.Index(np.unique(np.concatenate([table.gene_id for table in tables.values()])))
     there = table_of_genes.reindex(every).assign(truncated=None)
-    return RawData(part, tables, splits, there, rpkm, "counts", doubled, notes)
+    return RawData(
+        part, tables, splits, there, rpkm, "counts", doubled, assemblies, notes, warnings=[]
+    )
 
 
 def read_samples(
@@ -83,6 +93,7 @@ def read_samples(
         )
     folder = samples.read(part.path, part.cells, genes, part.whole)
     measured = bin_values(folder, rule, measure_files)
+    kept = measured.truncated.index  # genes that files cover
     truncated = measured.truncated
     notes = list(folder.notes)
     if truncated.any():
@@ -90,8 +101,18 @@ def read_samples(
             f"{part.path}: {int(truncated.sum()):,} genes have a window that leaves its chromosome "
             f"({listing(truncated.index[truncated])}); what is missing counts 0"
         )
-    there = folder.genes.assign(truncated=truncated)
-    return RawData(part, measured.tables, None, there, folder.rpkm, measured.kind, False, notes)
+    return RawData(
+        part=part,
+        tables=measured.tables,
+        splits=None,
+        genes=folder.genes.loc[kept].assign(truncated=truncated),
+        rpkm=folder.rpkm,
+        values=measured.kind,
+        doubled=False,
+        assemblies=measured.assemblies,
+        notes=notes,
+        warnings=measured.warnings,
+    )
 
 
 def one_kind(parts: list[RawData]) -> str:
@@ -104,6 +125,22 @@ def one_kind(parts: list[RawData]) -> str:
             "reads.depth: raw"
         )
     return next(iter(kinds))
+
+
+def check_one_assembly(parts: list[RawData]) -> None:
+    """Refuse parts whose genes lie on different assemblies: one gene has one place."""
+    for one, other in itertools.combinations(parts, 2):
+        mine, theirs = ([_bare(a) for a in part.assemblies] for part in (one, other))
+        if mine and theirs and all(a.differs(b.sizes) for a in mine for b in theirs):
+            raise DeepChromeError(
+                f"{one.part.path} is of {joined(a.name for a in mine)} and {other.part.path} of "
+                f"{joined(b.name for b in theirs)}: expected parts of one assembly. Bring the "
+                "reads and genes of one of them to the other's"
+            )
+
+
+def _bare(one: Assembly) -> Assembly:
+    return Assembly(one.name, {bare(name): size for name, size in one.sizes.items()})
 
 
 def _read_expression(part: Part, labels: str) -> pd.DataFrame | None:

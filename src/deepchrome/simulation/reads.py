@@ -17,6 +17,7 @@ import pyarrow.csv as pacsv
 
 from deepchrome import BIN_WIDTH, MARKS, N_BINS
 from deepchrome.data import reference
+from deepchrome.data.sources.chromosomes import seqinfo
 from deepchrome.simulation import simulator
 from deepchrome.simulation.raw import choose_genes
 
@@ -146,7 +147,7 @@ def place(table: pd.DataFrame, wanted: np.ndarray, rng: np.random.Generator) -> 
 
 def _room(chrom: np.ndarray, tss: np.ndarray, i: int) -> int:
     """Return the bases between a window and the next one, at most 20,000; less than 0 if none."""
-    size = int(reference.chromosomes()["hg19"][chrom[i]])
+    size = int(seqinfo("hg19").loc[chrom[i], "length"])
     after = tss[(chrom == chrom[i]) & (tss > tss[i])]
     next_ = int(after.min()) - _HALF if len(after) else size
     return min(next_ - int(tss[i]) - _HALF - 2 * READ_LENGTH, 20_000)

@@ -1,5 +1,6 @@
 """ingest: turn a raw directory into the dataset, and audit its labels against expression."""
 
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from rich.markup import escape
 
 from deepchrome import MARKS, N_BINS
 from deepchrome.console import console, progress, warn
@@ -22,6 +24,7 @@ from deepchrome.data.dataset import (
 from deepchrome.data.labels import make_labels
 from deepchrome.data.raw_data import (
     RawData,
+    check_one_assembly,
     one_kind,
     provenance,
     read_published,
@@ -77,6 +80,8 @@ def run(
             for part in wanted
         ]
         values = one_kind(parts)
+        check_one_assembly(parts)
+        moved = gene_table.moved({str(part.part.path): part.genes for part in parts})
         genes = gene_table.joined([part.genes for part in parts])
         split_rule = params.split
         if split_rule == "published" and any(part.splits is None for part in parts):
@@ -138,7 +143,9 @@ def run(
         )
     for part in parts:
         for note in part.notes:
-            console.print(note)
+            console.print(escape(note))
+    for warning in [*itertools.chain(*(part.warnings for part in parts)), *moved]:
+        warn(warning)
     report_audit(audits, params.labels)
     console.print(f"{dataset}: {len(jobs)} cell types, {len(genes):,} genes")
 

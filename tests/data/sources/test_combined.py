@@ -32,8 +32,11 @@ def both(project):
     write_own(project.own)
     rename_genes(project.own)
     rows = ["gene_id\tchrom\ttss\tstrand"]
+    # annotations differ by some bases
+    shared = [(chrom, tss + 7) for _, chrom, tss, _ in gene_rows()[:SHARED]]
     for i, gene in enumerate(make_genes(40, 0)):
-        rows.append(f"{gene.gene_id}\tchr{i % 5 + 1}\t{1_000_000 + i}\t+")
+        chrom, tss = shared[i] if i < SHARED else (f"chr{i % 5 + 1}", 1_000_000 + i)
+        rows.append(f"{gene.gene_id}\t{chrom}\t{tss}\t+")
     (project.raw / "genes.tsv").write_text("\n".join(rows) + "\n")
     project.set("data.genes", "demo/genes.tsv")  # as it lies in data.raw
     project.set("data.raw", "data/raw/both")
@@ -90,7 +93,7 @@ def test_a_gene_is_in_one_split_by_whole_chromosomes(both):
     assert len(common) == SHARED
     assert (split["E003"][common] == split["mine"][common]).all()
     # the place is that of the first part
-    assert data.genes.loc[common, "tss"].between(1_000_000, 1_000_200).all()
+    assert (data.genes.loc[common, "tss"] % 10_000 == 7).all()
     assert data.genes.loc[common, "truncated"].eq(False).all()
 
 
@@ -120,6 +123,36 @@ def test_published_parts_alone_keep_their_split(both):
     assert data.info["split"] == "published"
     assert data.info["source"] == "roadmap"
     assert (data.genes["split"] == alone).all()
+
+
+def move(own, by: int, genes: int) -> None:
+    """Move the first genes of the own directory along their chromosomes."""
+    table = pd.read_csv(own / "genes.tsv", sep="\t")
+    table.loc[: genes - 1, "tss"] += by
+    table.to_csv(own / "genes.tsv", sep="\t", index=False)
+
+
+def test_parts_of_different_assemblies(both):
+    """The genes of one part would get the places of the other's."""
+    move(both.own, 900_000, SHARED)
+    combine(both, "demo", "mine")
+    message = both.refused("ingest")
+    assert "12 of the 12 genes that data/raw/both/demo and data/raw/both/mine share" in message
+    assert "ENSG00000000001: chr1:50,007, chr1:950,000" in message
+    move(both.own, -900_000, SHARED)
+    (both.own / "chrom.sizes").write_text("chr1\t600000\n")
+    combine(both, "demo", "mine")
+    message = both.refused("ingest")
+    assert "expected parts of one assembly" in message
+    assert "demo is of hg19, hg38 and hs1 and data/raw/both/mine of chrom.sizes" in message
+
+
+def test_some_genes_lie_elsewhere_in_another_annotation(both):
+    move(both.own, 20_000, 2)
+    combine(both, "demo", "mine")
+    printed = both.ok("ingest")
+    assert "warning: 2 of the 12 genes that" in printed
+    assert Dataset("data/dataset").genes.loc["ENSG00000000001", "tss"] == 50_007
 
 
 def test_chromosomes_are_named_as_in_the_first_part(both):

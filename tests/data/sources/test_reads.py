@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepchrome.data.sources import intervals
-from deepchrome.data.sources.assemblies import likelier
 from deepchrome.data.sources.reads import CountRule, count
 from deepchrome.data.sources.signal import average
 from deepchrome.data.sources.windows import Sums, Windows
@@ -414,10 +413,3 @@ def test_damaged_files_say_so(tmp_path):
     (tmp_path / "track.bw").write_bytes(b"not a bigWig")
     with pytest.raises(DeepChromeError, match="not a bigWig file"):
         average(tmp_path / "track.bw", Windows(GENES), {}, "genes")
-
-
-def test_the_likelier_assembly():
-    assert "hg38" in likelier("chr17", 82_000_000)  # hg19 ends at 81,195,210
-    assert "hg19" in likelier("chr1", 249_000_000)
-    assert likelier("chr1", 300_000_000) == ""
-    assert likelier("chrZ", 5) == ""

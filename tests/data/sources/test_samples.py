@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,11 @@ import pytest
 from data.sources.test_reads import write_bam
 from deepchrome import MARKS
 from deepchrome.data.dataset import Dataset
-from deepchrome.data.reference import chromosomes
+from deepchrome.data.sources.chromosomes import seqinfo
 
 CELLS = ("mine", "other")
 CHROMOSOMES = ("chr1", "chr2", "chr3", "chr17")
-HG19 = chromosomes()["hg19"].to_dict()
-HG38 = chromosomes()["hg38"].to_dict()
+HG19, HG38 = ({n: int(x) for n, x in seqinfo(b)["length"].items()} for b in ("hg19", "hg38"))
 N_GENES = 24
 
 
@@ -39,16 +39,19 @@ def reads_of(cell: str, mark: str) -> list[tuple[str, int, str]]:
     return rows
 
 
-def expected_counts(cell: str) -> np.ndarray:
-    X = np.zeros((N_GENES, 100, 5), int)
-    for m, mark in enumerate(MARKS):
-        for i, (_, chrom, tss, _) in enumerate(gene_rows()):
-            for there, start, _ in reads_of(cell, mark):
-                offset = start - tss + 5000
-                if there == chrom and -36 < offset < 10_000:
-                    for b in range(max(offset, 0) // 100, min((offset + 35) // 100, 99) + 1):
-                        X[i, b, m] += 1
+def counted(reads: list[tuple[str, int, str]]) -> np.ndarray:
+    X = np.zeros((N_GENES, 100), int)
+    for i, (_, chrom, tss, _) in enumerate(gene_rows()):
+        for there, start, _ in reads:
+            offset = start - tss + 5000
+            if there == chrom and -36 < offset < 10_000:
+                for b in range(max(offset, 0) // 100, min((offset + 35) // 100, 99) + 1):
+                    X[i, b] += 1
     return X
+
+
+def expected_counts(cell: str) -> np.ndarray:
+    return np.stack([counted(reads_of(cell, mark)) for mark in MARKS], axis=-1)
 
 
 def tag_align(cell: str, mark: str) -> str:
@@ -189,12 +192,15 @@ def test_roadmaps_names_need_no_samples(own):
 def test_replicates_are_pooled(own):
     rows = (own.raw / "samples.tsv").read_text().splitlines()
     rows = [f"{row}\t{'replicate' if i == 0 else 1}" for i, row in enumerate(rows)]
-    rows.append("mine\tH3K4me3\tother_H3K4me3.tagAlign.gz\t2")
+    rows.append("mine\tH3K4me3\tsecond.tagAlign.gz\t2")
     (own.raw / "samples.tsv").write_text("\n".join(rows) + "\n")
+    second = reads_of("other", "H3K4me3")[::2]
+    text = "".join(f"{c}\t{s}\t{s + 36}\tN\t1000\t{t}\n" for c, s, t in second)
+    (own.raw / "second.tagAlign.gz").write_bytes(gzip.compress(text.encode()))
     own.ok("ingest")
     X = Dataset("data/dataset").load("mine").X
-    other = expected_counts("other")
-    np.testing.assert_array_equal(X[..., 3], expected_counts("mine")[..., 3] + other[..., 3])
+    both = expected_counts("mine")[..., 3] + counted(second)
+    np.testing.assert_array_equal(X[..., 3], both)
 
 
 def test_transcription_orientation(own):
@@ -336,10 +342,7 @@ BAD_READS = {
     "two columns": (lambda text: "chr1\t5\n", ["line 1", "found 2 columns, expected at least 3"]),
     "empty": (lambda text: "", ["the file is empty"]),
     "headers alone": (lambda text: "# nothing\n", ["the file is empty"]),
-    "bare names": (
-        lambda text: text.replace("chr", ""),
-        ["no chromosome in common", "it has 1, 17, 2", "has chr1, chr17, chr2", "writes chr1"],
-    ),
+    "two names": (lambda text: text + "1\t5\t41\tN\t1000\t+\n", ["both chr1 and 1"]),
     "other names": (lambda text: text.replace("chr", "scaffold"), ["are they of the same genome?"]),
 }
 
@@ -363,7 +366,7 @@ def test_reads_of_another_assembly(own):
     message = own.refused("ingest")  # hg38's chr1 ends at 248,956,422
     assert "other_H3K9me3" in message
     assert "beyond the chromosome's end, 248,956,422" in message
-    assert "It fits hg19, the likelier assembly" in message
+    assert "all its positions fit hg19" in message
     edit(own, line(7, "chr1\t300000000\t300000036\tN\t1000\t+"), "other_H3K9me3.tagAlign.gz")
     assert "line 7: chr1: found position 300,000,036" in own.refused("ingest")
 
@@ -374,13 +377,14 @@ def test_hg38_reads_with_the_packages_genes(own):
     table = pd.read_csv(own.raw / "expression.tsv", sep="\t")
     from deepchrome.data.reference import genes
 
-    table["gene_id"] = genes()["gene_id"].drop_duplicates().head(N_GENES).to_list()
+    near = genes().drop_duplicates("gene_id").query("chrom in @CHROMOSOMES and tss < 10_000_000")
+    table["gene_id"] = near["gene_id"].sample(N_GENES, random_state=0).to_list()
     table.to_csv(own.raw / "expression.tsv", sep="\t", index=False)
     own.ok("ingest")
     edit(own, line(7, "chr17\t83000000\t83000036\tN\t1000\t+"))
     message = own.refused("ingest")
     assert "line 7: chr17: found position 83,000,036 beyond" in message
-    assert "It fits hg38, the likelier assembly" in message
+    assert "Is it of the same assembly as the genes?" in message
 
 
 def test_chrom_sizes_name_another_genome(own):
@@ -403,6 +407,64 @@ def test_truncated_gzip(own):
     assert "the file is empty" in own.refused("ingest")
 
 
+def test_chromosomes_are_matched_one_by_one(own):
+    """One shared scaffold hid that reads name chromosomes otherwise than genes do."""
+    own.ok("ingest")
+    expected = {cell: Dataset("data/dataset").load(cell).X for cell in CELLS}
+    genes = own.raw / "genes.tsv"
+    genes.write_text(genes.read_text() + "ENSG00000999999\tGL000192.1\t100000\t+\n")
+    table = own.raw / "expression.tsv"
+    table.write_text(table.read_text() + "ENSG00000999999\t1\t1\n")
+    for path in own.raw.glob("*.tagAlign.gz"):
+        text = gzip.decompress(path.read_bytes()).decode().replace("chr", "")
+        text += "GL000192.1\t100000\t100036\tN\t1000\t+\n"
+        path.write_bytes(gzip.compress(text.encode()))
+    own.ok("ingest")
+    for cell in CELLS:
+        X = Dataset("data/dataset").load(cell).X
+        np.testing.assert_array_equal(X[:-1], expected[cell])
+        assert X[-1].max() == 1
+
+
+def test_genes_that_no_file_covers_are_left_out(own):
+    own.ok("ingest")
+    expected = Dataset("data/dataset").load("mine")
+    genes = own.raw / "genes.tsv"
+    more = "".join(f"ENSG0000099999{i}\tHSCHR6_MHC_COX\t{100_000 + i}\t+\n" for i in range(3))
+    genes.write_text(genes.read_text() + more)
+    table = own.raw / "expression.tsv"
+    table.write_text(table.read_text() + "".join(f"ENSG0000099999{i}\t1\t1\n" for i in range(3)))
+    printed = own.ok("ingest")
+    assert "anything on HSCHR6_MHC_COX, where 3 of 27 genes lie (ENSG00000999990, " in printed
+    found = Dataset("data/dataset").load("mine")
+    np.testing.assert_array_equal(found.gene_id, expected.gene_id)
+    np.testing.assert_array_equal(found.X, expected.X)
+
+
+def test_a_mark_that_lacks_a_chromosome(own):
+    edit(own, lambda text: "".join(re.findall("chr(?!17).*\n", text)))
+    printed = own.ok("ingest")
+    assert "warning: data/raw/mine: mine_H3K4me3.tagAlign.gz: nothing on chr17" in printed
+    assert "reads as 0 in the 6 genes there" in printed
+
+
+def test_one_file_for_several_samples(own):
+    samples = own.raw / "samples.tsv"
+    text = samples.read_text()
+    samples.write_text(text.replace("mine_H3K9me3.tag", "mine_H3K4me3.tag"))
+    message = own.refused("ingest")
+    assert "line 6: path: mine_H3K4me3.tagAlign.gz is named in line 5 too" in message
+    samples.write_text(text)
+    (own.raw / "mine_H3K9me3.tagAlign.gz").unlink()
+    (own.raw / "mine_H3K9me3.tagAlign.gz").hardlink_to(own.raw / "mine_H3K4me3.tagAlign.gz")
+    assert "line 6: path: mine_H3K9me3.tagAlign.gz is the file of line 5" in own.refused("ingest")
+    (own.raw / "mine_H3K9me3.tagAlign.gz").unlink()
+    text = gzip.decompress((own.raw / "mine_H3K4me3.tagAlign.gz").read_bytes())
+    shuffled = sorted(text.splitlines(keepends=True))
+    (own.raw / "mine_H3K9me3.tagAlign.gz").write_bytes(gzip.compress(b"".join(shuffled)))
+    assert "hold the same data in every bin" in own.refused("ingest")
+
+
 def test_bad_bams(own):
     write_own(own.raw, ".bam")
     own.ok("ingest")
@@ -421,10 +483,9 @@ def test_bad_bams(own):
     message = own.refused("ingest")
     assert "another genome" in message
     assert "chr1 has 248,956,422 bp, as in hg38; expected 249,250,621 (hg19)" in message
-    write_bam(path, [(0, "1", 50_000, "36M", 60)], {"1": HG19["chr1"]})
+    write_bam(path, [(0, "NC_000001.11", 50_000, "36M", 60)], {"NC_000001.11": HG38["chr1"]})
     message = own.refused("ingest")
-    assert "it has 1, " in message
-    assert "one side writes chr1, the other 1" in message
+    assert "names chromosomes of hg38" in message
     write_bam(path, [(4, "chr1", 50_000, "", 60)], {name: HG19[name] for name in CHROMOSOMES})
     assert "no aligned reads" in own.refused("ingest")
 
@@ -454,13 +515,18 @@ def expression(change):
     return lambda own: edit(own, change, "expression.tsv")
 
 
+def another_file(own) -> None:
+    (own.raw / "more.bed").write_text("chr1\t50000\t50036\tN\t0\t+\n")
+    samples(lambda text: text + "mine\tH3K4me3\tmore.bed\n")(own)
+
+
 BAD_DIRECTORIES = {
     "a mark missing": (
         samples(lambda text: "".join(f"{row}\n" for row in text.splitlines() if "H3K9" not in row)),
         ["samples.tsv: cell type mine has no file of H3K9me3"],
     ),
     "two rows without replicate": (
-        samples(lambda text: text + "mine\tH3K4me3\tother_H3K4me3.tagAlign.gz\n"),
+        another_file,
         ["two files for mine, H3K4me3", "a column 'replicate'"],
     ),
     "outside": (
@@ -481,15 +547,47 @@ BAD_DIRECTORIES = {
     ),
     "a name of a path": (
         samples(lambda text: text.replace("mine\t", "../mine\t")),
-        ["line 2: cell: found '../mine'"],
+        ["line 2: cell type: found '../mine'"],
     ),
     "unknown kind of file": (
         samples(lambda text: text.replace("mine_H3K4me3.tagAlign.gz", "genes.tsv")),
         ["genes.tsv: unknown kind of file"],
     ),
     "no column": (samples(lambda text: text.replace("mark", "target", 1)), ["no column mark"]),
+    "a file outside": (
+        samples(lambda text: text.replace("mine_H3K4me3", "../mine/../mine_H3K4me3")),
+        ["line 5: path: ", "is outside"],
+    ),
+    "an overlong path": (
+        samples(lambda text: text.replace("mine_H3K4me3", "m" * 5000)),
+        ["line 5: path: 'mmm", "no path"],
+    ),
+    "a null byte": (
+        samples(lambda text: text.replace("mine_H3K4me3", "mine\0")),
+        ["line 5: path: ", "no path"],
+    ),
+    "case alone": (
+        samples(lambda text: text.replace("other\t", "Mine\t")),
+        ["cell types mine and Mine differ in upper and lower case alone"],
+    ),
+    "a reserved name": (
+        samples(lambda text: text.replace("other\t", "pooled\t")),
+        ["line 7: cell type: found 'pooled', which means several cell types"],
+    ),
+    "a missing value": (
+        samples(lambda text: text.replace("other\t", "NA\t")),
+        ["line 7: cell type: found 'NA', which means a missing value"],
+    ),
+    "a column twice": (
+        samples(lambda text: text.replace("path", "path\tpath", 1)),
+        ["line 1: column path stands there more than once"],
+    ),
+    "a comment first": (
+        samples(lambda text: "# mine\n\n" + text.replace("H3K4me3", "H3K4Me3", 1)),
+        ["line 7: mark: found 'H3K4Me3'"],
+    ),
     "no rows": (samples(lambda text: "cell\tmark\tpath\n"), ["no samples after the header"]),
-    "empty samples": (samples(lambda text: ""), ["samples.tsv: not a table of samples"]),
+    "empty samples": (samples(lambda text: ""), ["samples.tsv: the file is empty"]),
     "unknown cell in expression": (
         expression(lambda text: text.replace("other", "others", 1)),
         ["expression.tsv: line 1: unknown cell type others; did you mean 'other'"],

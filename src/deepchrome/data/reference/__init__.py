@@ -3,8 +3,7 @@
 `cell_types.csv`: the 56 Roadmap epigenomes (Roadmap Epigenomics data portal): name, lineage group,
 the group's published colour, consolidated reads per mark. `genes.tsv.gz`: the 19,795 protein-coding
 genes of GENCODE v10 (hg19) in the published order, seven of them twice, with the published split
-(DEIB-GECO/ShallowChrome). `chromosomes.csv`: lengths of chr1 to chr22, chrX and chrY in hg19 and
-hg38 (UCSC).
+(DEIB-GECO/ShallowChrome).
 
 Results of others, all on the published labels, which are wrong for 49 of 56 cell types
 (docs/labels.md), so comparable only with a run under `data.labels: published`:
@@ -59,12 +58,6 @@ def lineages(cells: list[str]) -> np.ndarray:
     group = cell_types()["group"].reindex(cells)
     known = group.notna() & ~group.isin(UNRELATED_GROUPS)
     return group.where(known, pd.Series(cells, cells)).to_numpy(object)
-
-
-@cache
-def chromosomes() -> pd.DataFrame:
-    """Lengths of the human chromosomes in bp: columns hg19 and hg38, indexed by `chrom`."""
-    return _read("chromosomes.csv").set_index("chrom")
 
 
 @cache

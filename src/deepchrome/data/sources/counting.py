@@ -3,6 +3,7 @@
 Who calls says how many files are measured at a time, and shows how far they are.
 """
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,12 +12,15 @@ import pandas as pd
 
 from deepchrome import MARKS
 from deepchrome.data.sources import reads, signal
-from deepchrome.data.sources.assemblies import fitting
+from deepchrome.data.sources.assemblies import Assembly, fitting, of_accessions
 from deepchrome.data.sources.published import MAX_COUNT, Table
 from deepchrome.data.sources.reads import CountRule, Coverage, Progress
 from deepchrome.data.sources.samples import Sample, SampleFolder
 from deepchrome.data.sources.windows import Windows
-from deepchrome.errors import DeepChromeError
+from deepchrome.errors import DeepChromeError, listing
+
+ENOUGH_BINS = 100
+"""Two samples that agree in so many bins with reads, and in all others, are the same data."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +28,15 @@ class BinValues:
     """The values of every cell type, and what was seen on the way.
 
     `tables`: by cell type. `truncated`: by gene, whether its window leaves the chromosome.
-    `kind`: "counts" (uint16) or "signal" (float32).
+    `kind`: "counts" (uint16) or "signal" (float32). `assemblies`: those that all files may be of.
+    `warnings`: what may make numbers wrong. Genes that no file covers are left out.
     """
 
     tables: dict[str, Table]
     truncated: pd.Series
     kind: str
+    assemblies: list[Assembly]
+    warnings: list[str]
 
 
 @dataclass(frozen=True)
@@ -62,15 +69,21 @@ def bin_values(folder: SampleFolder, rule: CountRule, measure_files: MeasureFile
     Bins in genomic order. Reads of replicates are added up, signals averaged.
     Raises DeepChromeError for every fault of a file.
     """
-    windows = Windows(folder.genes)
-    limits = {
-        chrom: max(one.sizes.get(chrom, 0) for one in folder.assemblies)
-        for chrom in {name for one in folder.assemblies for name in one.sizes}
-    }
+    windows = Windows(folder.genes, folder.naming)
+    limits = folder.naming.by_any_name(
+        {
+            chrom: max(one.sizes.get(chrom, 0) for one in folder.assemblies)
+            for chrom in {name for one in folder.assemblies for name in one.sizes}
+        }
+    )
     counted = measure_files(FileMeter(windows, rule, limits, folder.genes_from), folder.samples)
     candidates = folder.assemblies
     for sample, one in zip(folder.samples, counted, strict=True):
-        candidates = fitting(candidates, one.furthest, sample.path)
+        furthest = folder.naming.by_one_name(one.furthest)
+        candidates = of_accessions(candidates, one.furthest, sample.path)
+        candidates = fitting(candidates, furthest, folder.naming, sample.path)
+    _check_distinct(folder.samples, counted)
+    covered, warnings = coverage_of(folder, [one.furthest for one in counted])
     of_files = folder.samples[0].kind
     kind = "signal" if rule.depth == "cpm" else of_files
     tables = {}
@@ -82,20 +95,80 @@ def bin_values(folder: SampleFolder, rule: CountRule, measure_files: MeasureFile
                 for sample, one in zip(folder.samples, counted, strict=True)
                 if (sample.cell, sample.mark) == (cell, mark)
             ]
-            by_mark.append(_pooled(files, of_files, rule))
-        X = np.stack(by_mark, axis=-1)
-        if kind == "counts" and X.size and X.max() > MAX_COUNT:
-            gene, b, m = (int(i) for i in np.unravel_index(int(X.argmax()), X.shape))
-            raise DeepChromeError(
-                f"{folder.raw}: cell type {cell}: gene {windows.gene_id[gene]}, bin {b + 1}, "
-                f"{MARKS[m]}: {X[gene, b, m]:,} reads, more than a dataset holds ({MAX_COUNT:,}); "
-                "use reads.drop_duplicates or reads.depth: cpm"
-            )
-        X = X.astype(np.uint16 if kind == "counts" else np.float32)
-        tables[cell] = Table(windows.gene_id, X, None, [])
+            by_mark.append(_pooled(files, of_files, rule)[covered])
+        tables[cell] = _table(folder, cell, windows.gene_id[covered], by_mark, kind)
     sizes = candidates[0].sizes if candidates else {}
-    truncated = pd.Series(windows.leaving(sizes), windows.gene_id)
-    return BinValues(tables, truncated, kind)
+    truncated = pd.Series(windows.leaving(sizes), windows.gene_id)[covered]
+    return BinValues(tables, truncated, kind, candidates, warnings)
+
+
+def _table(
+    folder: SampleFolder, cell: str, gene_id: np.ndarray, by_mark: list[np.ndarray], kind: str
+) -> Table:
+    """Return a cell type's values in the type that a dataset holds."""
+    X = np.stack(by_mark, axis=-1)
+    if kind == "counts" and X.size and X.max() > MAX_COUNT:
+        gene, b, m = (int(i) for i in np.unravel_index(int(X.argmax()), X.shape))
+        raise DeepChromeError(
+            f"{folder.raw}: cell type {cell}: gene {gene_id[gene]}, bin {b + 1}, "
+            f"{MARKS[m]}: {X[gene, b, m]:,} reads, more than a dataset holds ({MAX_COUNT:,}); "
+            "use reads.drop_duplicates or reads.depth: cpm"
+        )
+    return Table(gene_id, X.astype(np.uint16 if kind == "counts" else np.float32), None, [])
+
+
+def _check_distinct(samples: list[Sample], counted: list[Coverage]) -> None:
+    """Refuse two samples with the same values: one file under two names, packed anew or linked."""
+    seen: dict[bytes, Sample] = {}
+    for sample, one in zip(samples, counted, strict=True):
+        if np.count_nonzero(one.values) < ENOUGH_BINS:
+            continue  # so few can agree by chance
+        digest = hashlib.sha256(one.values.tobytes()).digest()
+        other = seen.setdefault(digest, sample)
+        if other is not sample:
+            raise DeepChromeError(
+                f"{sample.path} ({sample.cell}, {sample.mark}) and {other.path} ({other.cell}, "
+                f"{other.mark}) hold the same data in every bin; expected a file for each sample. "
+                "Remove the copy, or name the right file"
+            )
+
+
+def coverage_of(folder: SampleFolder, found: list[dict[str, int]]) -> tuple[np.ndarray, list[str]]:
+    """Return which genes any file covers, shape=(genes,), and warnings of what lacks.
+
+    found: for each sample, the chromosomes that its file holds anything of. A file with a header
+    covers what the header names.
+    """
+    chrom = folder.genes["chrom"]
+    genes = chrom.value_counts().to_dict()
+    held = [set(folder.naming.of(one).values()) for one in found]
+    stated = [
+        set(folder.naming.of(folder.headers.get(sample.path, {})).values())
+        for sample in folder.samples
+    ]
+    anywhere = set[str]().union(*held, *stated)
+    warnings = []
+    left_out = sorted(set(genes) - anywhere)
+    if left_out:
+        names = folder.genes.index[chrom.isin(left_out)]
+        warnings.append(
+            f"{folder.raw}: no file has anything on {listing(left_out, 10)}, where "
+            f"{len(names):,} of {len(chrom):,} genes lie ({listing(names, 3)}); these genes are "
+            "left out. Are chromosomes named as in the files?"
+        )
+    somewhere = set[str]().union(*held) & set(genes)
+    lacking: dict[tuple[str, ...], list[Sample]] = {}
+    for sample, here in zip(folder.samples, held, strict=True):
+        lacking.setdefault(tuple(sorted(somewhere - here)), []).append(sample)
+    for names, samples in lacking.items():
+        if names:
+            n = sum(genes[name] for name in names)
+            files = listing((sample.path.name for sample in samples), 3)
+            warnings.append(
+                f"{folder.raw}: {files}: nothing on {listing(names, 10)}, unlike other files; "
+                f"the mark reads as 0 in the {n:,} genes there"
+            )
+    return chrom.isin(anywhere).to_numpy(), warnings
 
 
 def _pooled(files: list[Coverage], kind: str, rule: CountRule) -> np.ndarray:

@@ -17,7 +17,6 @@ import numpy as np
 import pyarrow as pa
 import pysam
 
-from deepchrome.data.sources.assemblies import check_naming
 from deepchrome.data.sources.intervals import read_blocks
 from deepchrome.data.sources.windows import Overlaps, Windows
 from deepchrome.errors import DeepChromeError
@@ -116,7 +115,7 @@ def count(
         overlaps.add(windows.place(code, start[near]), windows.place(code, end[near]))
     if not furthest:
         raise DeepChromeError(f"{path}: no aligned reads here")
-    check_naming(path, list(furthest), windows.names, genes_from)
+    windows.naming.check(path, furthest, genes_from)
     counts = overlaps.counts()
     if counts.max() <= np.iinfo(np.uint16).max:
         counts = counts.astype(np.uint16)  # many files are held at once

@@ -19,9 +19,12 @@ import pandas as pd
 from deepchrome import MARKS
 from deepchrome.data.sources import assemblies, expression, reads, signal
 from deepchrome.data.sources.assemblies import Assembly
+from deepchrome.data.sources.chromosomes import Naming
 from deepchrome.data.sources.genes import named_table, read_genes, without_version
-from deepchrome.data.sources.names import CELL_NAME, EID
+from deepchrome.data.sources.names import EID, check_cell, check_distinct
+from deepchrome.data.sources.text import open_text
 from deepchrome.errors import DeepChromeError, listing, nearest
+from deepchrome.files import lies_in
 
 SAMPLES = "samples.tsv"
 GENES = ("genes.gtf", "genes.bed", "genes.tsv")
@@ -48,7 +51,7 @@ class Sample:
     @property
     def kind(self) -> str:
         """Return "counts" or "signal"."""
-        name = self.path.name.lower().removesuffix(".gz")
+        name = _bare_name(self.path)
         return next(kind for kind, ends in KINDS.items() if name.endswith(ends))
 
 
@@ -57,7 +60,9 @@ class SampleFolder:
     """What a folder of this layout holds, before its reads are counted.
 
     `genes`: symbol, chrom, tss and strand of the genes that have expression, by gene_id, sorted.
-    `rpkm`: of these genes, shape=(genes, cell types). `notes`: what deserves attention.
+    `rpkm`: of these genes, shape=(genes, cell types). `assemblies`: those that the files may be of.
+    `naming`: how files may name chromosomes. `headers`: lengths that files state.
+    `notes`: what deserves attention.
     """
 
     raw: Path
@@ -66,6 +71,8 @@ class SampleFolder:
     genes_from: str
     rpkm: pd.DataFrame
     assemblies: list[Assembly]
+    naming: Naming
+    headers: dict[Path, dict[str, int]]
     notes: list[str]
 
     @property
@@ -134,46 +141,85 @@ def read_samples(raw: Path) -> list[Sample]:
 
 
 def _listed(raw: Path, path: Path) -> list[Sample]:
-    """Return the rows of samples.tsv."""
-    try:
-        table = pd.read_csv(path, sep="\t", dtype=str, comment="#", keep_default_na=False)
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DeepChromeError(f"{path}: not a table of samples: {error}") from None
-    missing = [name for name in ("cell", "mark", "path") if name not in table.columns]
+    """Return the rows of samples.tsv; lines that are blank or begin with # are no rows."""
+    with open_text(path, "a table of samples") as file:
+        rows = [
+            (number, [field.strip() for field in line.rstrip("\r\n").split("\t")])
+            for number, line in enumerate(file, start=1)
+            if line.strip() and not line.startswith("#")
+        ]
+    if not rows:
+        raise DeepChromeError(f"{path}: nothing but comments; expected cell, mark and path")
+    first, columns = rows.pop(0)
+    _check_columns(f"{path}: line {first}: ", columns)
+    if not rows:
+        raise DeepChromeError(f"{path}: no samples after the header")
+    found: list[Sample] = []
+    files: dict[tuple[int, int], tuple[int, str]] = {}
+    for number, row in rows:
+        where = f"{path}: line {number}: "
+        if len(row) > len(columns):
+            raise DeepChromeError(f"{where}found {len(row)} columns, expected {len(columns)}")
+        sample = _sample(raw, where, dict(zip(columns, row, strict=False)))
+        stat = sample.path.stat()
+        other, name = files.setdefault((stat.st_dev, stat.st_ino), (number, sample.path.name))
+        if other != number:
+            same = f"is named in line {other} too"
+            if name != sample.path.name:
+                same = f"is the file of line {other}, {name}, by another name"
+            raise DeepChromeError(
+                f"{where}path: {sample.path.name} {same}; expected a file for each sample"
+            )
+        found.append(sample)
+    check_distinct((sample.cell for sample in found), f"{path}: ")
+    return found
+
+
+def _check_columns(where: str, columns: list[str]) -> None:
+    missing = [name for name in ("cell", "mark", "path") if name not in columns]
     if missing:
         raise DeepChromeError(
-            f"{path}: line 1: no column {listing(missing)}; expected cell, mark, path and perhaps "
-            f"replicate, separated by tabs; found {listing(table.columns, 10)}"
+            f"{where}no column {listing(missing)}; expected cell, mark, path and perhaps "
+            f"replicate, separated by tabs; found {listing(columns, 10)}"
         )
-    if not len(table):
-        raise DeepChromeError(f"{path}: no samples after the header")
-    found = []
-    for number, row in enumerate(table.to_dict("records"), start=2):
-        where = f"{path}: line {number}: "
-        if not CELL_NAME.fullmatch(row["cell"]):
-            raise DeepChromeError(
-                f"{where}cell: found {row['cell']!r}, expected a name of letters, digits and _.+-"
-            )
-        if row["mark"] not in MARKS:
-            raise DeepChromeError(
-                f"{where}mark: found {row['mark']!r}, expected one of {', '.join(MARKS)}"
-                f"{nearest(row['mark'], MARKS)}"
-            )
-        file = raw / row["path"]
-        if not row["path"] or not file.resolve().is_relative_to(raw.resolve()):
-            raise DeepChromeError(
-                f"{where}path: {row['path']!r} is outside {raw}; put the file in the folder (a "
-                "copy or a hard link), so that data.raw holds all that the results depend on"
-            )
-        if not file.is_file():
-            raise DeepChromeError(f"{where}path: {file}: no such file")
-        if not file.name.lower().removesuffix(".gz").endswith(sum(KINDS.values(), ())):
-            raise DeepChromeError(
-                f"{where}path: {file.name}: unknown kind of file; expected a name that ends in "
-                ".tagAlign, .bed, .bam, .bw, .bigWig or .bedGraph (text perhaps with .gz)"
-            )
-        found.append(Sample(row["cell"], row["mark"], file, row.get("replicate", "")))
-    return found
+    repeated = sorted({name for name in columns if columns.count(name) > 1})
+    if repeated:
+        raise DeepChromeError(f"{where}column {listing(repeated)} stands there more than once")
+
+
+def _sample(raw: Path, where: str, row: dict[str, str]) -> Sample:
+    """Return one row of samples.tsv, checked. where: begins messages, with file and line."""
+    for column in ("cell", "mark", "path"):
+        if not row.get(column):
+            raise DeepChromeError(f"{where}{column}: nothing here; expected cell, mark and path")
+    check_cell(row["cell"], where)
+    if row["mark"] not in MARKS:
+        raise DeepChromeError(
+            f"{where}mark: found {row['mark'][:60]!r}, expected one of {', '.join(MARKS)}"
+            f"{nearest(row['mark'], MARKS)}"
+        )
+    file = raw / row["path"]
+    try:
+        there, inside = file.is_file(), lies_in(file, raw)
+    except (OSError, ValueError):  # too long, or a null byte
+        raise DeepChromeError(f"{where}path: {row['path'][:60]!r} is no path") from None
+    if not inside:
+        raise DeepChromeError(
+            f"{where}path: {row['path']!r} is outside {raw}; put the file in the folder (a "
+            "copy or a hard link), so that data.raw holds all that the results depend on"
+        )
+    if not there:
+        raise DeepChromeError(f"{where}path: {file}: no such file")
+    if not _bare_name(file).endswith(sum(KINDS.values(), ())):
+        raise DeepChromeError(
+            f"{where}path: {file.name}: unknown kind of file; expected a name that ends in "
+            ".tagAlign, .bed, .bam, .bw, .bigWig or .bedGraph (text perhaps with .gz)"
+        )
+    return Sample(row["cell"], row["mark"], file, row.get("replicate", ""))
+
+
+def _bare_name(path: Path) -> str:
+    return path.name.lower().removesuffix(".gz")
 
 
 def read(raw: Path, cells: list[str], genes: str, whole: Path) -> SampleFolder:
@@ -201,8 +247,11 @@ def read(raw: Path, cells: list[str], genes: str, whole: Path) -> SampleFolder:
         if missing:
             notes.append(f"{raw}: {missing:,} {what}")
     table = table.loc[both]
-    agreeing = assemblies.agreeing(raw, table, genes_from, _headers(samples))
-    return SampleFolder(raw, samples, table, genes_from, rpkm.loc[both, cells], agreeing, notes)
+    headers = dict(_headers(samples))
+    naming, agreeing = assemblies.agreeing(raw, table, genes_from, headers)
+    return SampleFolder(
+        raw, samples, table, genes_from, rpkm.loc[both, cells], agreeing, naming, headers, notes
+    )
 
 
 def _gene_table(raw: Path, named: str, whole: Path) -> tuple[pd.DataFrame, str]:

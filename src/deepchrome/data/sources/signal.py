@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyBigWig
 
 from deepchrome import BIN_WIDTH, N_BINS
-from deepchrome.data.sources.assemblies import check_naming
 from deepchrome.data.sources.intervals import SIGNAL, read_blocks
 from deepchrome.data.sources.reads import Coverage, Progress, note_furthest
 from deepchrome.data.sources.windows import Sums, Windows
@@ -63,7 +62,7 @@ def _bedgraph(
         seen += len(block.start)
         on_progress(len(block.start), position - done)
         done = position
-    check_naming(path, list(furthest), windows.names, genes_from)
+    windows.naming.check(path, furthest, genes_from)
     return Coverage(sums.means().astype(np.float32), seen, furthest)
 
 
@@ -87,11 +86,13 @@ def _bigwig(
 ) -> Coverage:
     track = open_bigwig(path)
     sizes: dict[str, int] = track.chroms()
-    check_naming(path, list(sizes), windows.names, genes_from)
+    windows.naming.check(path, sizes, genes_from)
+    of_gene_table = {own: name for name, own in windows.naming.of(sizes).items()}
     values = np.zeros((len(windows.gene_id), N_BINS), np.float32)
     share = path.stat().st_size // max(len(values), 1)
     reported = 0
-    for i, (chrom, first) in enumerate(zip(windows.chrom, windows.start, strict=True)):
+    for i, (own, first) in enumerate(zip(windows.chrom, windows.start, strict=True)):
+        chrom = of_gene_table.get(own, own)
         low, high = max(int(first), 0), min(int(first) + N_BINS * BIN_WIDTH, sizes.get(chrom, 0))
         if low < high:
             try:

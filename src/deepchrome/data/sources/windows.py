@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from deepchrome import BIN_WIDTH, N_BINS
+from deepchrome.data.sources.chromosomes import Naming
 
 _STRIDE = 1 << 34
 """Between the places of two chromosomes on one axis; longer than any chromosome."""
@@ -25,10 +26,12 @@ class Windows:
     starts and ends between the edges counts the reads of every bin exactly, in memory that depends
     on the number of bins alone.
 
-    genes: chrom, tss (1-based) and strand, indexed by gene_id, sorted.
+    genes: chrom, tss (1-based) and strand, indexed by gene_id, sorted. naming: what files may call
+    their chromosomes.
     """
 
-    def __init__(self, genes: pd.DataFrame):
+    def __init__(self, genes: pd.DataFrame, naming: Naming | None = None):
+        self.naming = naming or Naming(genes["chrom"])
         self.gene_id = genes.index.to_numpy(object)
         self.chrom = genes["chrom"].to_numpy(object)
         self.tss = genes["tss"].to_numpy(np.int64)
@@ -66,7 +69,8 @@ class Windows:
         sorted file.
         """
         near, begin, beyond = self._near
-        code = pd.Index(self.names).get_indexer(names).astype(np.int64)
+        own = self.naming.of(names)
+        code = pd.Index(self.names).get_indexer([own.get(name) for name in names]).astype(np.int64)
         same = codes[0] == codes[-1] and (codes == codes[0]).all()
         code = code[codes[:1]] if same else code[codes]
         known = code >= 0
