@@ -82,8 +82,8 @@ def bin_values(folder: SampleFolder, rule: CountRule, measure_files: MeasureFile
         furthest = folder.naming.by_one_name(one.furthest)
         candidates = of_accessions(candidates, one.furthest, sample.path)
         candidates = fitting(candidates, furthest, folder.naming, sample.path)
-    _check_distinct(folder.samples, counted)
     covered, warnings = coverage_of(folder, [one.furthest for one in counted])
+    warnings += _copies(folder.samples, counted)
     of_files = folder.samples[0].kind
     kind = "signal" if rule.depth == "cpm" else of_files
     tables = {}
@@ -117,20 +117,21 @@ def _table(
     return Table(gene_id, X.astype(np.uint16 if kind == "counts" else np.float32), None, [])
 
 
-def _check_distinct(samples: list[Sample], counted: list[Coverage]) -> None:
-    """Refuse two samples with the same values: one file under two names, packed anew or linked."""
+def _copies(samples: list[Sample], counted: list[Coverage]) -> list[str]:
+    """Return warnings of samples with the same values, as of one file under two names."""
     seen: dict[bytes, Sample] = {}
+    warnings = []
     for sample, one in zip(samples, counted, strict=True):
         if np.count_nonzero(one.values) < ENOUGH_BINS:
             continue  # so few can agree by chance
         digest = hashlib.sha256(one.values.tobytes()).digest()
         other = seen.setdefault(digest, sample)
         if other is not sample:
-            raise DeepChromeError(
-                f"{sample.path} ({sample.cell}, {sample.mark}) and {other.path} ({other.cell}, "
-                f"{other.mark}) hold the same data in every bin; expected a file for each sample. "
-                "Remove the copy, or name the right file"
+            warnings.append(
+                f"{sample.path} ({sample.cell}, {sample.mark}) holds the same data in every bin as "
+                f"{other.path} ({other.cell}, {other.mark}). Is it a copy of that file?"
             )
+    return warnings
 
 
 def coverage_of(folder: SampleFolder, found: list[dict[str, int]]) -> tuple[np.ndarray, list[str]]:
