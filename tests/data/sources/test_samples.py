@@ -448,6 +448,20 @@ def test_a_mark_that_lacks_a_chromosome(own):
     assert "reads as 0 in the 6 genes there" in printed
 
 
+def test_links_into_dvcs_cache_are_in_the_folder(own):
+    """As dvc add leaves files with cache.type symlink; any other link leads outside."""
+    path = own.raw / "mine_H3K9me3.tagAlign.gz"
+    cached = own.path / ".dvc/cache/files/md5/06/911e6c91b72713b93198dd5181a570"
+    cached.parent.mkdir(parents=True)
+    path.rename(cached)
+    path.symlink_to(cached)
+    own.ok("ingest")
+    np.testing.assert_array_equal(Dataset("data/dataset").load("mine").X, expected_counts("mine"))
+    path.unlink()
+    path.symlink_to(cached.rename(own.path / "elsewhere.gz"))
+    assert "line 6: path: 'mine_H3K9me3.tagAlign.gz' is outside" in own.refused("ingest")
+
+
 def test_one_file_for_several_samples(own):
     samples = own.raw / "samples.tsv"
     text = samples.read_text()
