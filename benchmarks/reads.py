@@ -43,7 +43,14 @@ LENGTH = 36
 AT_TSS = 0.2
 """Share of reads within the genes' windows on purpose, as a mark of promoters has."""
 
-OURS = CountRule(count="overlap", extend=0, min_mapq=0, drop_duplicates=False, depth="raw")
+OURS = CountRule(
+    count="overlap",
+    extend=0,
+    min_mapq=0,
+    drop_duplicates=False,
+    depth="raw",
+    input="ignore",
+)
 
 
 def gene_table() -> pd.DataFrame:

@@ -56,6 +56,7 @@ class ReadsParams(Section):
     min_mapq: int = Field(ge=0, le=255)
     drop_duplicates: bool
     depth: Literal["raw", "cpm"]
+    input: Literal["subtract", "ignore"]
 
 
 class ValidateParams(Section):

@@ -91,7 +91,9 @@ def read_samples(
             f"data.labels: published: {part.path} has reads, and no labels of its own; "
             "set data.labels: rpkm"
         )
-    folder = samples.read(part.path, part.cells, genes, part.whole)
+    folder = samples.read(
+        part.path, part.cells, genes, part.whole, with_input=rule.input == "subtract"
+    )
     measured = bin_values(folder, rule, measure_files)
     kept = measured.truncated.index  # genes that files cover
     truncated = measured.truncated
@@ -121,8 +123,8 @@ def one_kind(parts: list[RawData]) -> str:
     if len(kinds) > 1:
         raise DeepChromeError(
             f"{kinds['counts']} gives counts of reads and {kinds['signal']} signal (bigWig, "
-            "bedGraph or reads.depth: cpm); a dataset holds one kind. Give reads for both, with "
-            "reads.depth: raw"
+            "bedGraph, reads.depth: cpm or an input control); a dataset holds one kind. Give reads for "
+            "both, with reads.depth: raw and reads.input: ignore"
         )
     return next(iter(kinds))
 

@@ -29,7 +29,7 @@ DEFAULTS = {"count": "overlap", "extend": 0, "min_mapq": 0, "drop_duplicates": F
 
 
 def params(**changed: object) -> CountRule:
-    return CountRule(**{**DEFAULTS, "depth": "raw", **changed})
+    return CountRule(**{**DEFAULTS, "depth": "raw", "input": "ignore", **changed})
 
 
 def gene_table(*genes: tuple[str, int, str]) -> pd.DataFrame:

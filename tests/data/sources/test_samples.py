@@ -251,6 +251,49 @@ def test_cpm_is_signal_per_million_reads(own):
     np.testing.assert_allclose(loaded.X, expected_counts("mine") * 1e6 / (40 * N_GENES), rtol=1e-6)
 
 
+def add_input(own) -> dict[str, list[tuple[str, int, str]]]:
+    """Give each cell type a control: half of its own H3K9me3 reads and all of its H3K4me3."""
+    rows, reads = [], {}
+    for cell in CELLS:
+        reads[cell] = [*reads_of(cell, "H3K9me3")[::2], *reads_of(cell, "H3K4me3")]
+        text = "".join(f"{c}\t{s}\t{s + 36}\tN\t0\t{t}\n" for c, s, t in reads[cell])
+        (own.raw / f"{cell}_input.bed").write_text(text)
+        rows.append(f"{cell}\tinput\t{cell}_input.bed\n")
+    edit(own, lambda text: text + "".join(rows), "samples.tsv")
+    return reads
+
+
+def test_an_input_control_is_subtracted_at_the_depth_of_each_mark(own):
+    reads = add_input(own)
+    own.ok("ingest")
+    data = Dataset("data/dataset")
+    assert data.info["values"] == "signal"
+    assert data.info["reads"]["input"] == "subtract"
+    for cell in CELLS:
+        marks, control = expected_counts(cell), counted(reads[cell])
+        n = 40 * N_GENES  # reads of each mark
+        expected = np.maximum(marks - (control * (n / len(reads[cell])))[..., None], 0)
+        np.testing.assert_allclose(data.load(cell).X, expected, rtol=1e-6)
+    own.set("reads.depth", "cpm")
+    own.ok("ingest")
+    np.testing.assert_allclose(
+        Dataset("data/dataset").load("other").X, expected * (1e6 / n), rtol=1e-6
+    )
+
+
+def test_an_input_control_is_ignored_on_demand(own):
+    add_input(own)
+    own.set("reads.input", "ignore")
+    own.ok("ingest")
+    np.testing.assert_array_equal(Dataset("data/dataset").load("mine").X, expected_counts("mine"))
+
+
+def test_every_cell_type_has_a_control_or_none(own):
+    add_input(own)
+    edit(own, lambda text: text.replace("other\tinput\tother_input.bed\n", ""), "samples.tsv")
+    assert "cell type other has no input, unlike mine" in own.refused("ingest")
+
+
 def write_signal(own, end: str) -> None:
     """Put a signal in place of the reads: of each base the reads that start there."""
     rows = ["cell\tmark\tpath"]

@@ -15,7 +15,7 @@ from deepchrome.data.sources import reads, signal
 from deepchrome.data.sources.assemblies import Assembly, fitting, of_accessions
 from deepchrome.data.sources.published import MAX_COUNT, Table
 from deepchrome.data.sources.reads import CountRule, Coverage, Progress
-from deepchrome.data.sources.samples import Sample, SampleFolder
+from deepchrome.data.sources.samples import INPUT, Sample, SampleFolder
 from deepchrome.data.sources.windows import Windows
 from deepchrome.errors import DeepChromeError, listing
 
@@ -66,7 +66,9 @@ MeasureFiles = Callable[[FileMeter, list[Sample]], list[Coverage]]
 def bin_values(folder: SampleFolder, rule: CountRule, measure_files: MeasureFiles) -> BinValues:
     """Count the reads, or average the signal, of every file of a folder.
 
-    Bins in genomic order. Reads of replicates are added up, signals averaged.
+    Bins in genomic order. Reads of replicates are added up, signals averaged. An input control is
+    subtracted, scaled to the reads of each mark, and what is below it counts 0; as bamCompare of
+    deepTools does with --operation subtract --scaleFactors 1:<reads of the mark / of the input>.
     Raises DeepChromeError for every fault of a file.
     """
     windows = Windows(folder.genes, folder.naming)
@@ -85,17 +87,17 @@ def bin_values(folder: SampleFolder, rule: CountRule, measure_files: MeasureFile
     covered, warnings = coverage_of(folder, [one.furthest for one in counted])
     warnings += _copies(folder.samples, counted)
     of_files = folder.samples[0].kind
-    kind = "signal" if rule.depth == "cpm" else of_files
+    files: dict[tuple[str, str], list[Coverage]] = {}
+    for sample, one in zip(folder.samples, counted, strict=True):
+        files.setdefault((sample.cell, sample.mark), []).append(one)
+    controlled = any(mark == INPUT for _, mark in files)
+    kind = "signal" if rule.depth == "cpm" or controlled else of_files
     tables = {}
     for cell in folder.cells:
-        by_mark = []
-        for mark in MARKS:
-            files = [
-                one
-                for sample, one in zip(folder.samples, counted, strict=True)
-                if (sample.cell, sample.mark) == (cell, mark)
-            ]
-            by_mark.append(_pooled(files, of_files, rule)[covered])
+        by_mark = [
+            _pooled(files[cell, mark], files.get((cell, INPUT)), of_files, rule)[covered]
+            for mark in MARKS
+        ]
         tables[cell] = _table(folder, cell, windows.gene_id[covered], by_mark, kind)
     sizes = candidates[0].sizes if candidates else {}
     truncated = pd.Series(windows.leaving(sizes), windows.gene_id)[covered]
@@ -172,11 +174,19 @@ def coverage_of(folder: SampleFolder, found: list[dict[str, int]]) -> tuple[np.n
     return chrom.isin(anywhere).to_numpy(), warnings
 
 
-def _pooled(files: list[Coverage], kind: str, rule: CountRule) -> np.ndarray:
+def _pooled(
+    files: list[Coverage], control: list[Coverage] | None, kind: str, rule: CountRule
+) -> np.ndarray:
     """Return the values of one mark in one cell type, shape=(genes, bins)."""
     if kind == "signal":
-        return np.stack([one.values for one in files]).mean(axis=0)
+        values = np.stack([one.values for one in files]).mean(axis=0)
+        if control:
+            values = np.maximum(values - np.stack([one.values for one in control]).mean(axis=0), 0)
+        return values
     values = np.stack([one.values for one in files]).sum(axis=0, dtype=np.int64)
-    if rule.depth == "cpm":
-        return values * (1e6 / max(sum(one.reads for one in files), 1))
-    return values
+    reads = max(sum(one.reads for one in files), 1)
+    if control:
+        expected = np.stack([one.values for one in control]).sum(axis=0, dtype=np.int64)
+        scale = reads / max(sum(one.reads for one in control), 1)
+        values = np.maximum(values - scale * expected, 0)
+    return values * (1e6 / reads) if rule.depth == "cpm" else values

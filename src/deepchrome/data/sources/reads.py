@@ -38,7 +38,8 @@ class CountRule:
     count: "overlap", in every bin that a read overlaps, or "five_prime", in that of its 5' end.
     extend: bp that a read covers at least, from its 5' end. min_mapq: the least mapping quality.
     drop_duplicates: of reads with the same 5' end and strand, keep the first. depth: "raw" counts,
-    or "cpm", per million reads of the file that pass the filters.
+    or "cpm", per million reads of the file that pass the filters. input: "subtract" the input
+    control of each cell type, where samples.tsv names one, or "ignore" it.
     """
 
     count: str
@@ -46,6 +47,7 @@ class CountRule:
     min_mapq: int
     drop_duplicates: bool
     depth: str
+    input: str
 
     @property
     def needs_strand(self) -> bool:

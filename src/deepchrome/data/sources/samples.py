@@ -1,6 +1,7 @@
 """The layout of one's own data: files of reads or signal, a gene table and an expression table.
 
-samples.tsv          cell, mark, path (relative to the folder), perhaps replicate
+samples.tsv          cell, mark, path (relative to the folder), perhaps replicate; the mark "input"
+                     is a control
 genes.gtf|bed|tsv    where genes lie, perhaps .gz; without it, the table that data.genes names
 expression.tsv       gene_id and a column for each cell type, RPKM, FPKM or TPM; perhaps .gz
 chrom.sizes          lengths of chromosomes (UCSC's format); needed for other genomes than human
@@ -29,6 +30,9 @@ from deepchrome.files import lies_in
 SAMPLES = "samples.tsv"
 GENES = ("genes.gtf", "genes.bed", "genes.tsv")
 EXPRESSION = "expression.tsv"
+
+INPUT = "input"
+"""What samples.tsv calls the control of a cell type: reads without an antibody."""
 
 KINDS = {
     "counts": (*reads.TEXT, *reads.BAM),
@@ -137,7 +141,15 @@ def read_samples(raw: Path) -> list[Sample]:
             f"({kinds['signal'].path.name}) are mixed; a dataset holds one kind. Expected "
             "tagAlign, BED and BAM alone, or bigWig and bedGraph alone"
         )
-    return sorted(found, key=lambda one: (one.cell, MARKS.index(one.mark), one.replicate))
+    controlled = {cell for cell, has in marks.items() if INPUT in has}
+    without = sorted(marks.keys() - controlled)
+    if controlled and without:
+        raise DeepChromeError(
+            f"{where}: cell type {listing(without)} has no {INPUT}, unlike "
+            f"{listing(sorted(controlled))}; give every cell type its control, or none"
+        )
+    order = [*MARKS, INPUT]
+    return sorted(found, key=lambda one: (one.cell, order.index(one.mark), one.replicate))
 
 
 def _listed(raw: Path, path: Path) -> list[Sample]:
@@ -193,10 +205,10 @@ def _sample(raw: Path, where: str, row: dict[str, str]) -> Sample:
         if not row.get(column):
             raise DeepChromeError(f"{where}{column}: nothing here; expected cell, mark and path")
     check_cell(row["cell"], where)
-    if row["mark"] not in MARKS:
+    if row["mark"] not in (*MARKS, INPUT):
         raise DeepChromeError(
             f"{where}mark: found {row['mark'][:60]!r}, expected one of {', '.join(MARKS)}"
-            f"{nearest(row['mark'], MARKS)}"
+            f" or {INPUT}{nearest(row['mark'], (*MARKS, INPUT))}"
         )
     file = raw / row["path"]
     try:
@@ -222,15 +234,20 @@ def _bare_name(path: Path) -> str:
     return path.name.lower().removesuffix(".gz")
 
 
-def read(raw: Path, cells: list[str], genes: str, whole: Path) -> SampleFolder:
+def read(raw: Path, cells: list[str], genes: str, whole: Path, with_input: bool) -> SampleFolder:
     """Read all of a folder but its reads, and check what can be checked before they are counted.
 
-    cells: the cell types wanted. genes: what data.genes says of the gene table, which counts where
-    the folder has none; `whole` is the raw directory, data.raw, that a file of this name lies in.
+    cells: the cell types wanted. with_input: whether input controls are wanted, too. genes: what
+    data.genes says of the gene table, which counts where the folder has none; `whole` is the raw
+    directory, data.raw, that a file of this name lies in.
     Raises DeepChromeError for every fault.
     """
     everything = read_samples(raw)
-    samples = [sample for sample in everything if sample.cell in cells]
+    samples = [
+        sample
+        for sample in everything
+        if sample.cell in cells and (with_input or sample.mark != INPUT)
+    ]
     table, genes_from = _gene_table(raw, genes, whole)
     rpkm = _expression(raw, [sample.cell for sample in everything], cells)
     both = table.index.intersection(rpkm.index).sort_values()
