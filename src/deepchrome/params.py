@@ -1,12 +1,16 @@
 """`params.yaml` as typed objects; an unknown key or a bad value is named, with what is allowed."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
+from deepchrome.data.sources.names import CELL_NAME, check_cell, check_distinct
 from deepchrome.errors import DeepChromeError, listing, nearest
+from deepchrome.params_errors import describe, shown
+from deepchrome.yaml_files import read_yaml
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
@@ -16,19 +20,64 @@ def _off(value: Any) -> Any:
     return "off" if value is False else value
 
 
+MAX_OPTION = 1_000_000
+"""The largest number that an architecture's option may be."""
+
+
+def _cells(cells: list[str]) -> list[str]:
+    """Refuse what is no cell type's name, and one that stands there twice."""
+    for cell in cells:
+        check_cell(cell, "")
+    check_distinct(cells, "")
+    return _each_once(cells)
+
+
+def _each_once(values: list[Any]) -> list[Any]:
+    """Refuse a list that holds a value twice."""
+    repeated = [value for value in dict.fromkeys(values) if values.count(value) > 1]
+    if repeated:
+        raise DeepChromeError(f"{listing(repeated)} more than once, expected each once")
+    return values
+
+
+def _options(options: dict[str, Any]) -> dict[str, Any]:
+    """Refuse what is no plain value."""
+    for name, value in options.items():
+        number = isinstance(value, int | float) and abs(value) <= MAX_OPTION
+        if not (number or isinstance(value, str | None)):
+            raise DeepChromeError(f"{name}: found {shown(value)}, expected a number or a word")
+    return options
+
+
+def _located(check: Callable[[Any], Any]) -> AfterValidator:
+    """Return a check whose DeepChromeError gets the key's name in front, as pydantic's own do."""
+
+    def run(value: Any) -> Any:
+        try:
+            return check(value)
+        except DeepChromeError as error:
+            raise PydanticCustomError("names", "{said}", {"said": str(error)}) from None
+
+    return AfterValidator(run)
+
+
 Share = Annotated[float, Field(ge=0, le=1)]
+Cells = Annotated[list[str], Field(min_length=1, max_length=10_000), _located(_cells)]
+Seeds = Annotated[list[Seed], Field(min_length=1, max_length=1000), _located(_each_once)]
+Name = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00-\x1f\x7f]+$")]
+"""Of a file, a folder or an entry of `models`."""
 
 
 class Section(BaseModel):
-    """One section of params.yaml: no unknown keys, no silent conversions of text."""
+    """One section of params.yaml: no unknown keys, no silent conversions, no nan or inf."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class SimulateParams(Section):
     """What `simulate` makes."""
 
-    cells: list[str] = Field(min_length=1)
+    cells: Cells
     genes: int = Field(ge=30, le=19_795)
     seed: Seed
     cell_specificity: Share
@@ -39,9 +88,9 @@ class SimulateParams(Section):
 class DataParams(Section):
     """Which raw data, and what is made of them."""
 
-    raw: str
+    raw: Name
     labels: Literal["rpkm", "published"]
-    genes: str
+    genes: Name
     split: Literal["published", "random", "chromosome"]
     split_seed: Seed
     orient: Literal["genomic", "transcription"]
@@ -63,15 +112,15 @@ class ValidateParams(Section):
     """Bounds of the expectations that have one."""
 
     max_count: int = Field(ge=1, le=65_535)
-    class_balance: tuple[Share, Share]
+    class_balance: Annotated[tuple[Share, Share], Field(strict=False)]  # YAML knows only lists
 
 
 class TrainParams(Section):
     """How training runs, beside what each architecture says."""
 
-    cells_at_once: Literal["auto"] | Annotated[int, Field(ge=1)]
+    cells_at_once: Literal["auto"] | Annotated[int, Field(ge=1, le=10_000)]
     precision: Literal["float32", "tf32", "bfloat16"]
-    checkpoint_seconds: float = Field(ge=0)
+    checkpoint_seconds: float = Field(ge=0, le=1_000_000)
     record: Annotated[Literal["auto", "off"], BeforeValidator(_off)]
 
 
@@ -85,65 +134,65 @@ class CompareParams(Section):
     """When models count as equivalent, and how often genes are resampled."""
 
     equivalence_margin: float = Field(gt=0, lt=0.5)
-    resamples: int = Field(ge=100)
+    resamples: int = Field(ge=100, le=1_000_000)
 
 
 class TrainingSetsParams(Section):
     """Which cell types are trained on together, and by which model."""
 
-    model: str
-    cells: Literal["all"] | Annotated[list[str], Field(min_length=1)]
+    model: Name
+    cells: Literal["all"] | Cells
     sets: Literal["correlation", "published"]
     high: float = Field(ge=-1, le=1)
     somewhat: float = Field(ge=-1, le=1)
-    random: int = Field(ge=2)
-    repeats: int = Field(ge=1)
+    random: int = Field(ge=2, le=10_000)
+    repeats: int = Field(ge=1, le=10_000)
 
 
 class GanParams(Section):
     """The generator of signals and how it is trained."""
 
-    cells: Literal["all"] | Annotated[list[str], Field(min_length=1)]
-    steps: int = Field(ge=2)
-    batch_size: int = Field(ge=8)
+    cells: Literal["all"] | Cells
+    steps: int = Field(ge=2, le=100_000_000)
+    batch_size: int = Field(ge=8, le=1_000_000)
     learning_rate: float = Field(gt=0, le=0.1)
-    guidance: float = Field(ge=0)
-    examples: int = Field(ge=40)
+    guidance: float = Field(ge=0, le=1000)
+    examples: int = Field(ge=40, le=1_000_000)
     seed: Seed
 
 
 class InterpretParams(Section):
     """How many genes are explained, against how many, and from where maximisation starts."""
 
-    genes: int = Field(ge=4)
-    baselines: int = Field(ge=2, multiple_of=2)
-    starts: int = Field(ge=1)
+    genes: int = Field(ge=4, le=1_000_000)
+    baselines: int = Field(ge=2, le=10_000, multiple_of=2)
+    starts: int = Field(ge=1, le=10_000)
     seed: Seed
 
 
 class ModelParams(Section):
     """One architecture variant: the network, its input and how it is trained."""
 
-    architecture: str
-    options: dict[str, Any] = {}
+    architecture: Name
+    options: Annotated[dict[str, Any], _located(_options)] = {}
     reduce: Literal["max", "sum", "mean", "median", "min"] | None = None
     input: Literal["counts", "log1p"]
     standardize: bool = False
     optimizer: Literal["sgd", "adam"]
     learning_rate: float = Field(gt=0)
-    weight_decay: float = Field(default=0.0, ge=0)
-    batch_size: int = Field(ge=1)
-    epochs: int = Field(ge=1)
-    patience: int = Field(ge=1)
+    weight_decay: float = Field(default=0.0, ge=0, le=1000)
+    batch_size: int = Field(ge=1, le=1_000_000)
+    epochs: int = Field(ge=1, le=1_000_000)
+    patience: int = Field(ge=1, le=1_000_000)
     schedule: Literal["cosine", "constant"] = "cosine"
 
 
 class Params(Section):
     """All of params.yaml."""
 
-    model: str
-    cells: Literal["all"] | Annotated[list[str], Field(min_length=1)]
-    seeds: Annotated[list[Seed], Field(min_length=1)]
+    model: Name
+    cells: Literal["all"] | Cells
+    seeds: Seeds
     protocol: Literal["tuned", "paper"]
     device: Literal["auto", "cpu", "cuda"]
     data: DataParams
@@ -198,19 +247,18 @@ def load(path: str | Path = "params.yaml") -> Params:
     Raises DeepChromeError that names each wrong key or value and what is allowed there.
     """
     path = Path(path)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DeepChromeError(f"{path}: no such file; run this from the project's folder") from None
-    except yaml.YAMLError as error:
-        raise DeepChromeError(f"{path}: not valid YAML: {error}") from None
-    if not isinstance(content, dict):
-        raise DeepChromeError(f"{path}: expected sections such as 'data:' and 'models:'")
+    content = read_yaml(path, "run this from the project's folder")
     try:
         params = Params.model_validate(content)
     except ValidationError as error:
-        problems = dict.fromkeys(_describe(problem) for problem in error.errors())
+        problems = describe(error, Params)
         raise DeepChromeError("\n".join(f"{path}: {problem}" for problem in problems)) from None
+    for name in params.models:
+        if not CELL_NAME.fullmatch(name):
+            raise DeepChromeError(
+                f"{path}: models: found the name {name[:120]!r}, expected letters, digits and "
+                "_.+-, 100 at most, a letter or digit first: it names folders too"
+            )
     sets = params.training_sets
     for key, name in (("model", params.model), ("training_sets.model", sets.model)):
         if name not in params.models:
@@ -234,43 +282,3 @@ def load(path: str | Path = "params.yaml") -> Params:
             f"{path}: validate.class_balance: found [{low}, {high}], expected [low, high]"
         )
     return params
-
-
-def _describe(problem: Any) -> str:
-    """Say one of pydantic's findings in the user's terms."""
-    # pydantic names the branch of a union it tried ('constrained-str', 'list[...]'): not the user's
-    location = [part for part in problem["loc"] if not str(part).startswith(_BRANCHES)]
-    name = ".".join(str(part) for part in location)
-    if problem["type"] == "extra_forbidden":
-        allowed = _keys_at(location[:-1])
-        return f"{name}: unknown key{nearest(str(location[-1]), allowed)} (allowed: " + (
-            f"{listing(allowed, 30)})"
-        )
-    if problem["type"] == "missing":
-        return f"{name}: missing; it has no default"
-    message = problem["msg"].removeprefix("Input should be ")
-    hint = ""
-    if problem["type"] == "literal_error":
-        hint = nearest(str(problem["input"]), problem["ctx"]["expected"].replace("'", "").split())
-    return f"{name}: found {problem['input']!r}, expected {message}{hint}"
-
-
-_BRANCHES = ("constrained-", "list[", "literal[", "function-")
-
-
-def _keys_at(location: list[Any]) -> list[str]:
-    """Return the keys allowed in the section at `location`."""
-    section: type[BaseModel] = Params
-    for part in location:
-        if section is Params and part == "models":
-            continue
-        if section is Params and location[0] == "models":
-            section = ModelParams
-            continue
-        field = next(
-            field
-            for name, field in section.model_fields.items()
-            if str(part) in (name, field.alias)
-        )
-        section = field.annotation  # type: ignore[assignment]
-    return [field.alias or name for name, field in section.model_fields.items()]

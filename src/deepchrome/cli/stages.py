@@ -1,11 +1,14 @@
 """The commands of dvc.yaml, in its order."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from deepchrome.cli.app import DEFAULT_PARAMS, STAGES, ParamsFile, app
+
+if TYPE_CHECKING:
+    from deepchrome.params import Params
 
 
 @app.command(rich_help_panel=STAGES)
@@ -29,12 +32,9 @@ def ingest(params: ParamsFile = DEFAULT_PARAMS) -> None:
     params.yaml and every line of the raw files. Makes labels from expression and counts the
     published labels that disagree with it (plots/ingest/labels.csv).
     """
-    from deepchrome import MARKS, N_BINS, models
-    from deepchrome.params import load
+    loaded = _load_with_models(params)
     from deepchrome.stages import ingest
 
-    loaded = load(params)
-    models.check(loaded.models, N_BINS, len(MARKS))
     ingest.run(loaded.data, loaded.reads, loaded.cells)
 
 
@@ -56,10 +56,7 @@ def train(params: ParamsFile = DEFAULT_PARAMS) -> None:
 
     The best epoch by validation AUROC is kept. Watch it with: tensorboard --logdir runs
     """
-    from deepchrome.params import load
-
-    loaded = load(params)
-    _prepare_training(loaded.device)
+    loaded = _load_with_models(params, training=True)
     from deepchrome.stages import train
 
     train.run(loaded)
@@ -94,10 +91,7 @@ def training_sets(params: ParamsFile = DEFAULT_PARAMS) -> None:
     Which ones, tested on which, by which architecture: section [bold]training_sets[/] of
     params.yaml. The model of all cell types is kept for [bold]predict --model pooled[/].
     """
-    from deepchrome.params import load
-
-    loaded = load(params)
-    _prepare_training(loaded.device)
+    loaded = _load_with_models(params, training=True)
     from deepchrome.stages import training_sets
 
     training_sets.run(loaded)
@@ -167,6 +161,19 @@ def report(
         raise typer.BadParameter(f"to compare {', '.join(experiments)}, add --compare")
     else:
         report.run(load(params).compare)
+
+
+def _load_with_models(path: Path, *, training: bool = False) -> "Params":
+    """Read params.yaml and try the architectures that it names, before any work."""
+    from deepchrome.params import load
+
+    loaded = load(path)
+    if training:
+        _prepare_training(loaded.device)
+    from deepchrome import MARKS, N_BINS, models
+
+    models.check(loaded.models, N_BINS, len(MARKS))
+    return loaded
 
 
 def _prepare_training(device: str) -> None:

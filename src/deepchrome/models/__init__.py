@@ -113,14 +113,36 @@ def with_keyed_dropout(network: nn.Module) -> nn.Module:
 
 _GIVEN = ("bins", "marks")
 
+MAX_PARAMETERS = 100_000_000
+"""Of a network; the largest in params.yaml has 4 million."""
+
 
 def check(models: dict[str, ModelParams], bins: int, marks: int) -> None:
-    """Build every variant of params.yaml once, so that a wrong one is found before training."""
+    """Try every variant of params.yaml on shapes alone, so that a wrong one is found before work.
+
+    Raises DeepChromeError for an unknown architecture or option, for one that does not fit bins and
+    marks, and for a network of more than MAX_PARAMETERS.
+    """
     for name, params in models.items():
+        where = f"params.yaml: models.{name}."
+        steps = 1 if params.reduce else bins
         try:
-            build(params.architecture, 1 if params.reduce else bins, marks, params.options)
+            with torch.device("meta"):  # neither memory nor random numbers
+                network = build(params.architecture, steps, marks, params.options)
+                network(torch.zeros(2, steps, marks))
         except DeepChromeError as error:
-            raise DeepChromeError(f"params.yaml: models.{name}.{error}") from None
+            raise DeepChromeError(f"{where}{error}") from None
+        except (RuntimeError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+            said = str(error).partition("\n")[0]
+            raise DeepChromeError(
+                f"{where}options: found {params.options}, of which architecture "
+                f"{params.architecture} makes no network for {steps} bins and {marks} marks: {said}"
+            ) from None
+        if n_parameters(network) > MAX_PARAMETERS:
+            raise DeepChromeError(
+                f"{where}options: found {params.options}, a network of "
+                f"{n_parameters(network):,} parameters, expected {MAX_PARAMETERS:,} at most"
+            )
 
 
 def n_parameters(model: nn.Module) -> int:
