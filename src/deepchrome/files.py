@@ -1,17 +1,37 @@
 """Outputs that appear whole or not at all."""
 
 import contextlib
+import errno
+import fcntl
 import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from deepchrome.errors import DeepChromeError, listing
+from deepchrome.outputs import File, Folder, Output, check_place, path_of, refuse, unwritable
+
+__all__ = [
+    "File",
+    "Folder",
+    "only_writer",
+    "read_json",
+    "refuse",
+    "remove",
+    "replacing",
+    "write_json",
+]
 
 _TEMPORARY = ".partial-"
+_REMEDIES = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EMFILE: "allow more open files, such as by 'ulimit -n 4096'",
+}
 
 
 def remove(path: Path) -> None:
@@ -22,25 +42,24 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def refuse_existing(output: Path, writer: str, *marks: str, names: str = ".*") -> None:
-    """Refuse a folder that holds what another than `writer` put there, before it is replaced.
+@dataclass(frozen=True)
+class _Place:
+    """Where an output is made, and where an earlier folder waits while they change places."""
 
-    writer: the command, as messages name it. It knows its own work by `marks`, files that all are
-    there, and by `names`, a pattern that every name in the folder matches. An output that is not
-    there, or an empty folder, is free to take.
-    """
-    if not output.exists():
-        return
-    if not output.is_dir():
-        raise DeepChromeError(f"{output}: expected a folder, found a file")
-    found = sorted(path.name for path in output.iterdir())
-    others = [name for name in found if not re.fullmatch(names, name)]
-    if not all((output / mark).is_file() for mark in marks):
-        others = others or found
-    if others:
-        raise DeepChromeError(
-            f"{output} holds what {writer} did not put there and would be replaced: "
-            f"{listing(others)}. Name a new or empty folder, or move these away"
+    output: Output
+    target: Path
+    new: Path
+    old: Path
+
+    @classmethod
+    def of(cls, output: Output) -> "_Place":
+        target = path_of(output)
+        begin = f"{_TEMPORARY}{os.getpid()}"
+        return cls(
+            output,
+            target,
+            target.parent / f"{begin}-{target.name}",
+            target.parent / f"{begin}.old-{target.name}",
         )
 
 
@@ -61,49 +80,144 @@ def lies_in(path: Path, folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def replacing(*paths: str | Path) -> Iterator[list[Path]]:
+def replacing(*outputs: Output, reads: Iterable[str | Path] = ()) -> Iterator[list[Path]]:
     """Build several outputs beside their places and swap them in together when all are done.
 
-    Yields one temporary path for each of `paths` (its parent exists, it does not). When the block
-    ends normally, each replaces what stood at its path; an output that the block did not write is
-    removed there too. When the block raises, the earlier outputs are untouched. A file replaces no
-    folder and a folder no file, and none of them the working directory, a folder above it or the
-    home folder: then DeepChromeError is raised, and nothing has changed.
+    Yields one temporary path for each output (its parent exists, it does not). When the block ends
+    normally, each replaces what stood at its path; an output that the block did not write is
+    removed there too. When the block raises, the earlier outputs are untouched; a process that is
+    killed leaves each output as it was or as it will be, whole, and the next run clears up.
+
+    Raises DeepChromeError for what `refuse` refuses, before the block runs and before anything is
+    replaced; where another process is writing one of the outputs; and where the disk is full.
     """
-    targets = [Path(path) for path in paths]
-    temporary = []
-    home = Path(os.path.expanduser("~"))  # unlike Path.home(), no error where there is none
-    kept = {home.resolve(), Path.cwd(), *Path.cwd().parents}
-    for target in targets:
-        if target.resolve() in kept:
+    places = [_Place.of(output) for output in outputs]
+    with contextlib.ExitStack() as alone:
+        for place in places:
+            check_place(place.target)
+            try:
+                alone.enter_context(only_writer(place.target))
+                _clear_killed(place.target)
+            except OSError as error:
+                raise unwritable(place.target, error) from None
+        refuse(*outputs, reads=reads)
+        with _told(places):
+            try:
+                yield [place.new for place in places]
+                refuse(*outputs)
+                for place in places:
+                    _swap(place)
+            finally:
+                for place in places:
+                    remove(place.new)
+
+
+@contextlib.contextmanager
+def only_writer(target: Path) -> Iterator[None]:
+    """Write `target` while no other process does; DeepChromeError where another does already."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    lock = target.parent / f"{_TEMPORARY}lock-{target.name}"
+    while True:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
             raise DeepChromeError(
-                f"{target}: this folder would be replaced with all that is in it; name a new one"
-            )
-        target.parent.mkdir(parents=True, exist_ok=True)
-        for stale in target.parent.glob(f"{_TEMPORARY}*-{target.name}"):  # left by a killed run
-            remove(stale)
-        temporary.append(target.parent / f"{_TEMPORARY}{os.getpid()}-{target.name}")
+                f"{target}: another run is writing it now; wait until that has ended"
+            ) from None
+        except OSError:
+            pass  # a file system without locks
+        if _is_at(handle, lock):
+            break
+        os.close(handle)  # its last holder removed it after we had opened it
     try:
-        yield temporary
-        for new, target in zip(temporary, targets, strict=True):
-            if target.exists() and new.exists() and target.is_dir() != new.is_dir():
-                found, made = ("folder", "file") if target.is_dir() else ("file", "folder")
-                raise DeepChromeError(
-                    f"{target}: found a {found}, which the {made} to be written would replace; "
-                    f"name a {made}"
-                )
-        for new, target in zip(temporary, targets, strict=True):
-            if target.is_dir() or not new.exists():
-                remove(target)  # os.replace cannot put anything over a folder
-            if new.exists():
-                os.replace(new, target)
+        yield
     finally:
-        for new in temporary:
-            remove(new)
+        lock.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _clear_killed(target: Path) -> None:
+    """Remove what killed runs left of an output; put back the folder that one had moved away."""
+    pattern = re.compile(rf"{re.escape(_TEMPORARY)}(\d+)(\.old)?-{re.escape(target.name)}")
+    for path in sorted(target.parent.iterdir()):
+        found = pattern.fullmatch(path.name)
+        if not found or _is_another(found[1]):
+            continue
+        if found[2] and not os.path.lexists(target):
+            os.replace(path, target)
+        else:
+            remove(path)
+
+
+def _is_another(pid: str) -> bool:
+    """Tell whether a process other than this one has this number."""
+    try:
+        os.kill(int(pid), 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return int(pid) != os.getpid()
+
+
+def _swap(place: _Place) -> None:
+    """Put an output in its place; what stood there is left at `place.new`, to be removed."""
+    if not os.path.lexists(place.new):
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(place.target, place.new)
+    elif not isinstance(place.output, Folder):
+        os.replace(place.new, place.target)
+    else:
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(place.target, place.old)
+            os.replace(place.new, place.target)
+        except BaseException:
+            if os.path.lexists(place.old) and not os.path.lexists(place.target):
+                os.replace(place.old, place.target)
+            raise
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(place.old, place.new)
+
+
+@contextlib.contextmanager
+def _told(places: Sequence[_Place]) -> Iterator[None]:
+    """Say what an error of the operating system means for the outputs."""
+    try:
+        yield
+    except (DeepChromeError, BrokenPipeError):
+        raise
+    except Exception as error:
+        inner = re.search(r"\(os error (\d+)\)", str(error))  # of safetensors, written in Rust
+        code = error.errno if isinstance(error, OSError) else int(inner[1]) if inner else None
+        if code is None:
+            raise
+        names = listing(place.target for place in places)
+        where = getattr(error, "filename", None) or names
+        remedy = _REMEDIES.get(code, "put the cause right")
+        raise DeepChromeError(
+            f"{where}: {os.strerror(code)}; {remedy} and run the command again. "
+            f"What stood at {names} is untouched"
+        ) from error
+
+
+# --- JSON ---------------------------------------------------------------------------------------
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a small JSON file as people read it: indented, one key a line."""
+    """Write a small JSON file as people read it: indented, one key a line.
+
+    It is not swapped in: what others may see is written within `replacing`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 

@@ -373,12 +373,18 @@ def test_a_workspace_out_of_step(repo):
 
 
 def test_other_files_in_the_output_folder_stay(repo):
-    (repo.path / "mine").mkdir()
-    (repo.path / "mine/notes.txt").write_text("mine")
-    (repo.path / "mine/pairs.csv").write_text("old")
-    repo.ok("compare", "twin", "poor", "--output", "mine")
-    assert (repo.path / "mine/notes.txt").read_text() == "mine"
-    assert (repo.path / "mine/pairs.csv").read_text() != "old"
+    mine = repo.path / "mine"
+    mine.mkdir()
+    (mine / "notes.txt").write_text("mine")
+    (mine / "pairs.csv").write_text("of two horses")
+    assert "pairs.csv: found a file that compare did not write" in repo.refused(
+        "compare", "twin", "poor", "--output", "mine"
+    )
+    (mine / "pairs.csv").unlink()
+    for _ in range(2):  # its own files it replaces
+        repo.ok("compare", "twin", "poor", "--output", "mine")
+    assert (mine / "notes.txt").read_text() == "mine"
+    assert {path.name for path in mine.iterdir()} == {"notes.txt", *FILES}
 
 
 def test_one_cell_type_and_the_same_model_twice(faked):

@@ -30,6 +30,9 @@ BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#999999"
 PURPLE = "#CC79A7"
 """Told apart by colour-blind readers (Okabe and Ito)."""
 
+SOURCE = "DeepChrome"
+"""Stands in every figure's file."""
+
 DARK_GREY = "#666666"
 UP, DOWN = "#B2182B", "#2166AC"
 """The ends of the diverging colour map RdBu_r, which colour-blind readers can tell apart."""
@@ -45,7 +48,7 @@ def figure(
         try:
             yield fig, axes
             # no software version or date in the file: the same data give the same bytes
-            fig.savefig(path, metadata={"Software": None})
+            fig.savefig(path, metadata={"Software": None, "Source": SOURCE})
         finally:
             plt.close(fig)
 

@@ -22,6 +22,8 @@ from deepchrome.simulation import simulator
 from deepchrome.simulation.simulator import Statistics
 from deepchrome.simulation.states import KNOTS, RPKM_KNOTS, fit_signal, rounded, rpkm_basis
 
+MARK = b"fitted by 'deepchrome calibrate'"
+"""Stands near the start of the statistics."""
 _LEVELS = (0, 0.01, 0.02, *np.arange(0.05, 0.96, 0.025).round(3), 0.97, 0.98, 0.99, 0.995, 0.999, 1)
 _TUNING_ROUNDS = 12
 
@@ -83,7 +85,7 @@ def calibrate(raw: str | Path, expression: pd.DataFrame) -> Statistics:
     sizes = " and ".join(f"{s.cell} ({len(s.gene_id)} genes)" for s in cells)
     statistics: Statistics = {
         "description": (
-            f"Statistics of the simulator, fitted by 'deepchrome calibrate' on {sizes} of "
+            f"Statistics of the simulator, {MARK.decode()} on {sizes} of "
             "the published archive (Zenodo 2652278; Roadmap Epigenomics reads) and on the RPKM of "
             f"{expression.shape[1]} Roadmap epigenomes. Means, slopes, factors and residual_sd are "
             "of log reads, one row of `knots` (bins in the direction of transcription) a mark, in "

@@ -21,6 +21,7 @@ from deepchrome.data.sources.chromosomes import seqinfo
 from deepchrome.simulation import simulator
 from deepchrome.simulation.raw import choose_genes
 
+TABLES = ("samples.tsv", "genes.tsv", "expression.tsv.gz")
 READ_LENGTH = 36
 _HALF = BIN_WIDTH * N_BINS // 2
 _BACKGROUND = 0.5
@@ -75,14 +76,17 @@ def write_tables(folder: Path, cells: list[Cell], table: pd.DataFrame, rpkm: pd.
     table.to_csv(folder / "genes.tsv", sep="\t")
     text = rpkm.to_csv(sep="\t", float_format="%.3f")
     (folder / "expression.tsv.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
-    rows = [(one.name, mark, f"reads/{_file_name(one, mark)}") for one in cells for mark in MARKS]
+    rows = [
+        (one.name, mark, f"reads/{file_name(one.name, mark)}") for one in cells for mark in MARKS
+    ]
     pd.DataFrame(rows, columns=["cell", "mark", "path"]).to_csv(
         folder / "samples.tsv", sep="\t", index=False
     )
 
 
-def _file_name(cell: Cell, mark: str) -> str:
-    return f"{cell.name}-{mark}.tagAlign.gz"
+def file_name(cell: str, mark: str) -> str:
+    """Return the name of the file of a cell type's reads of a mark."""
+    return f"{cell}-{mark}.tagAlign.gz"
 
 
 def write_reads(folder: Path, cell: Cell, table: pd.DataFrame, rpkm: np.ndarray, seed: int) -> None:
@@ -102,7 +106,7 @@ def write_reads(folder: Path, cell: Cell, table: pd.DataFrame, rpkm: np.ndarray,
         options = pacsv.WriteOptions(include_header=False, delimiter="\t", quoting_style="none")
         pacsv.write_csv(pa.Table.from_pandas(reads, preserve_index=False), text, options)
         packed = gzip.compress(text.getvalue(), compresslevel=6, mtime=0)
-        (folder / _file_name(cell, mark)).write_bytes(packed)
+        (folder / file_name(cell.name, mark)).write_bytes(packed)
 
 
 def place(table: pd.DataFrame, wanted: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:

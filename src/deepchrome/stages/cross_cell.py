@@ -12,10 +12,20 @@ from deepchrome.evaluation.cross_cell import ABSENT, CrossCellScores, label_agre
 from deepchrome.evaluation.metrics import auroc
 from deepchrome.figures import cross_cell as figures
 from deepchrome.figures.published import published_beside_ours
-from deepchrome.files import replacing, write_json
+from deepchrome.files import Folder, replacing, write_json
 from deepchrome.params import CrossCellParams
 from deepchrome.training.jobs import choose_device
 from deepchrome.training.store import Models, check_same_data
+
+PLOTS = (
+    *(f"{name}.csv" for name in ("cells", "pairs")),
+    *(
+        f"{name}.{kind}"
+        for name in ("auroc", "clusters", "controls", "decomposition", "lineage", "published")
+        for kind in ("csv", "png")
+    ),
+    "verdict.txt",
+)
 
 
 def run(
@@ -37,7 +47,8 @@ def run(
     trained = Models(models, choose_device(device))
     check_same_data(trained, data)
     n = len(trained.cells)
-    with replacing(predicted, metrics, plots_folder) as (predicted_out, metrics_out, plots_out):
+    plots = Folder(plots_folder, "cross_cell", PLOTS)
+    with replacing(predicted, metrics, plots) as (predicted_out, metrics_out, plots_out):
         matrix, scores = predict(data, trained, predicted_out)
         plots_out.mkdir()
         matrix.round(6).to_csv(plots_out / "auroc.csv", index=False)

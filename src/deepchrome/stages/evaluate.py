@@ -6,10 +6,23 @@ from deepchrome.evaluation import predictions, published_results
 from deepchrome.evaluation.held_out import HeldOutScores
 from deepchrome.figures import evaluation as figures
 from deepchrome.figures.published import published_beside_ours
-from deepchrome.files import replacing, write_json
+from deepchrome.files import Folder, replacing, write_json
 from deepchrome.report.terminal import score_table
 from deepchrome.training.jobs import choose_device
 from deepchrome.training.store import Models, check_same_data
+
+PLOTS = (
+    "cells.csv",
+    "cells.png",
+    "curves.png",
+    "precision_recall.csv",
+    "precision_recall_cells.csv",
+    "published.csv",
+    "published.png",
+    "roc.csv",
+    "roc_cells.csv",
+    "without_overlap.csv",
+)
 
 
 def run(
@@ -30,7 +43,8 @@ def run(
     trained = Models(models, choose_device(device))
     check_same_data(trained, data)
     held_out = HeldOutScores(data.genes)
-    with replacing(predicted, metrics, plots_folder) as (predicted_out, metrics_out, plots_out):
+    plots = Folder(plots_folder, "evaluate", PLOTS)
+    with replacing(predicted, metrics, plots) as (predicted_out, metrics_out, plots_out):
         with (
             predictions.Writer(predicted_out) as writer,
             progress("evaluate", "cell types", len(trained.cells)) as advance,

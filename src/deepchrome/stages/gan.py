@@ -15,7 +15,7 @@ from deepchrome.console import console, progress, warn
 from deepchrome.data.dataset import Dataset, check_validated, origin
 from deepchrome.errors import DeepChromeError, nearest
 from deepchrome.figures import generated as figures
-from deepchrome.files import replacing, write_json
+from deepchrome.files import Folder, replacing, write_json
 from deepchrome.interpretation import generator_quality, quality, verdicts
 from deepchrome.interpretation.adversarial import (
     CRITIC_STEPS,
@@ -36,10 +36,14 @@ from deepchrome.params import GanParams
 from deepchrome.training.executor import cores, one_beside
 from deepchrome.training.jobs import choose_device
 from deepchrome.training.keys import code_digest
-from deepchrome.training.store import Models, check_same_data
+from deepchrome.training.store import FILES, Models, check_same_data
 from deepchrome.training.tensorboard import GanLog
 
 CURVE = "training.csv"
+PLOTS = (
+    *(CURVE, "training.png", "quality.csv", "quality.png", "walk.png", "walk.gif", "verdict.txt"),
+    *(f"{name}.png" for name in ("cells", "correlation", "genes", "means", "profiles")),
+)
 WALK_GENES, WALK_FRAMES, FILM_FRAMES = 4, 7, 19
 
 TRAINING_CODE = (
@@ -97,7 +101,11 @@ def run(
     train_set, test = Set.of(cells, "train"), Set.of(cells, "test")
     values, orientation, title = data.info["values"], data.info["orientation"], origin(data.info)
     with (
-        replacing(output, metrics, plots_folder) as (out, metrics_out, plots_out),
+        replacing(Folder(output, "gan", FILES), metrics, Folder(plots_folder, "gan", PLOTS)) as (
+            out,
+            metrics_out,
+            plots_out,
+        ),
         GanLog(params) as log,
         one_beside() as pool,
         one_thread(on),

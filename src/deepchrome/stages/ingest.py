@@ -38,10 +38,11 @@ from deepchrome.data.sources.genes import orient
 from deepchrome.data.sources.reads import CountRule, Coverage
 from deepchrome.data.sources.samples import Sample
 from deepchrome.data.splits import split_genes
-from deepchrome.files import replacing, write_json
+from deepchrome.files import Folder, replacing, write_json
 from deepchrome.params import DataParams, ReadsParams
 from deepchrome.training.executor import in_processes, processes_for, report
 
+DATASET = ("dataset.json", "genes.parquet", "labels.parquet", "signals/*.parquet")
 BYTES_A_SECOND = 5_000_000
 """About how much of a BAM one core counts; of packed text it is somewhat more."""
 
@@ -63,7 +64,12 @@ def run(
     rule = CountRule(**reads.model_dump())
     wanted = chosen(params.raw, parts_of(Path(params.raw)), cells)
     with (
-        replacing(dataset, metrics, plots) as (out, metrics_out, plots_out),
+        replacing(
+            Folder(dataset, "ingest", DATASET),
+            metrics,
+            Folder(plots, "ingest", ("labels.csv",)),
+            reads=[params.raw, params.genes],
+        ) as (out, metrics_out, plots_out),
         ThreadPoolExecutor(2) as pool,  # parsing and compression release the GIL
     ):
         # which genes there are decides the split, so all is read before any is written

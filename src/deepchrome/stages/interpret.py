@@ -14,7 +14,7 @@ from deepchrome.console import console, progress, warn
 from deepchrome.data.dataset import Dataset, origin
 from deepchrome.errors import DeepChromeError
 from deepchrome.figures import interpretation as figures
-from deepchrome.files import replacing, write_json
+from deepchrome.files import Folder, replacing, write_json
 from deepchrome.interpretation import tables, verdicts
 from deepchrome.interpretation.explanation import Explanation, attribute
 from deepchrome.interpretation.histone_code import Effects, correlations, marks_table
@@ -29,6 +29,16 @@ from deepchrome.training.store import Models, check_same_data
 if TYPE_CHECKING:
     from deepchrome.interpretation.generator import Generator
 
+PLOTS = (
+    *(f"{name}.csv" for name in ("cells", "marks", "stability")),
+    *(f"{name}.png" for name in ("attention", "code")),
+    *(
+        f"{name}.{kind}"
+        for name in ("attribution", "maximisation", "occlusion")
+        for kind in ("csv", "png")
+    ),
+    "verdict.txt",
+)
 _REDUCED = "the model sees one number a mark: positions are where that number comes from"
 
 
@@ -53,7 +63,7 @@ def run(
     source = read_generator(generator, trained)
     cells = trained.cells
     with (
-        replacing(metrics, plots_folder) as (metrics_out, plots_out),
+        replacing(metrics, Folder(plots_folder, "interpret", PLOTS)) as (metrics_out, plots_out),
         progress("interpret", "models", len(cells) * len(trained.seeds)) as advance,
         side_by_side(trained.device) as apply,
     ):

@@ -7,7 +7,8 @@ from pathlib import Path
 from deepchrome.console import console, progress
 from deepchrome.evaluation import comparison as compare
 from deepchrome.evaluation.experiments import check_comparable, read
-from deepchrome.files import replacing
+from deepchrome.files import File, refuse, replacing
+from deepchrome.outputs import Output, path_of
 from deepchrome.params import CompareParams
 from deepchrome.report import comparison, overview
 from deepchrome.report.page import Page, render
@@ -15,6 +16,9 @@ from deepchrome.report.run import Run
 
 COMPARING = partial(progress, "compare", "cell types")
 """The bar of a comparison."""
+
+PAGE = b'<meta name="generator" content="DeepChrome">'
+"""By which a page is known again."""
 
 
 def run(params: CompareParams, root: str = ".", output: str = "reports/index.html") -> None:
@@ -31,20 +35,22 @@ def run_comparison(names: Sequence[str], params: CompareParams, output: str | Pa
 
     Raises DeepChromeError where they cannot be compared.
     """
+    written = File(Path(output), "report --compare", PAGE)
+    refuse(written)
     experiments = [read(name, between=False) for name in compare.choose(names, everything=False)]
     check_comparable(experiments)
     found = compare.analyse(experiments, between=False, params=params, progress=COMPARING)
-    write(comparison.page(experiments, found, params), Path(output))
+    write(comparison.page(experiments, found, params), written)
 
 
-def write(page: Page, output: Path) -> None:
+def write(page: Page, output: Output) -> None:
     """Write a page and say what is on it."""
     text = render(page)
     with replacing(output) as (out,):
         out.write_text(text, encoding="utf-8")
     n = sum(len(section.figures) + len(section.animations) for section in page.sections)
     console.print(
-        f"{output}: {len(page.sections)} sections, {n} figures, {len(text) / 2**20:.1f} MB"
+        f"{path_of(output)}: {len(page.sections)} sections, {n} figures, {len(text) / 2**20:.1f} MB"
     )
     for reason in page.absent:
         console.print(f"  left out: {reason}")

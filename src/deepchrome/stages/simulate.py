@@ -5,21 +5,22 @@ Its files are those of `simulation.raw`, and
     simulated.json    how it was made; says that it is simulated
 """
 
-import re
+import glob
 from pathlib import Path
 
 import numpy as np
 
+from deepchrome import SPLITS
 from deepchrome.console import progress
 from deepchrome.data import reference
 from deepchrome.data.sources.expression import FILE_NAME
-from deepchrome.data.sources.names import EID
 from deepchrome.errors import DeepChromeError, listing, nearest
-from deepchrome.files import refuse_existing, replacing, write_json
+from deepchrome.files import Folder, read_json, refuse, replacing, write_json
 from deepchrome.params import SimulateParams
 from deepchrome.simulation import raw, simulator
 from deepchrome.training.executor import in_processes, processes_for, report
 
+RECORD = "simulated.json"
 _SECONDS_A_GENE = 2e-4
 """To simulate and write one gene of one cell type, on one core."""
 
@@ -31,16 +32,16 @@ def run(params: SimulateParams, output: str | Path = "data/raw/demo") -> None:
     `simulate` did not put there.
     """
     _check_cells(params.cells)
-    ours = rf"{EID}|{re.escape(FILE_NAME)}|simulated\.json"
-    refuse_existing(Path(output), "simulate", "simulated.json", names=ours)
+    written = Folder(output, "simulate", earlier_files(Path(output)))
+    refuse(written)
     genes = reference.genes()["gene_id"].drop_duplicates().to_numpy()
     columns = [simulator.REFERENCE_RNA, *params.cells]
     rpkm = simulator.expression(genes, columns, params.seed, simulator.load_statistics())
     chosen = raw.choose_genes(params.genes, params.seed)
-    with replacing(output) as (folder,):
+    with replacing(written) as (folder,):
         folder.mkdir()
         # marks the folder, so that published results are never shown beside simulated data
-        write_json(folder / "simulated.json", params.model_dump())
+        write_json(folder / RECORD, params.model_dump())
         raw.write_expression(folder / FILE_NAME, genes, columns, rpkm)
         items = [
             (folder, cell, values, chosen, params)
@@ -49,6 +50,20 @@ def run(params: SimulateParams, output: str | Path = "data/raw/demo") -> None:
         workers = processes_for(_SECONDS_A_GENE * len(items) * len(chosen), len(items))
         with progress("simulate", "cell types", len(items)) as advance:
             in_processes(_write_cell, items, workers, lambda cell: advance(note=cell))
+
+
+def earlier_files(folder: Path) -> list[str]:
+    """Name what an earlier run wrote, by its record: none without one."""
+    if not (folder / RECORD).is_file():
+        return []
+    record = read_json(folder / RECORD, "remove it if the folder holds nothing of yours")
+    cells = record.get("cells")
+    if not isinstance(cells, list):
+        return []
+    tables = [
+        f"{glob.escape(str(cell))}/classification/{split}.csv" for cell in cells for split in SPLITS
+    ]
+    return [RECORD, FILE_NAME, *tables]
 
 
 def _write_cell(item: tuple[Path, str, np.ndarray, np.ndarray, SimulateParams]) -> None:

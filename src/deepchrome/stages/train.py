@@ -8,7 +8,7 @@ from deepchrome import models
 from deepchrome.console import console, progress
 from deepchrome.data.dataset import Dataset, check_validated, origin
 from deepchrome.figures import evaluation, training
-from deepchrome.files import replacing, write_json
+from deepchrome.files import Folder, replacing, write_json
 from deepchrome.params import Params
 from deepchrome.training import store
 from deepchrome.training.checkpoints import Checkpoints
@@ -18,6 +18,8 @@ from deepchrome.training.keys import code_hash, job_key
 from deepchrome.training.network import can_batch, network
 from deepchrome.training.progress import TrainingProgress
 from deepchrome.training.tensorboard import TrainingLog
+
+PLOTS = ("cells.png", "curves.csv", "curves.png", "history.csv")
 
 
 def run(
@@ -65,7 +67,9 @@ def run(
             "for it); they train one after the other"
         )
     with (
-        replacing(output, metrics, plots_folder) as (out, metrics_out, plots_out),
+        replacing(
+            Folder(output, "train", store.FILES), metrics, Folder(plots_folder, "train", PLOTS)
+        ) as (out, metrics_out, plots_out),
         TrainingLog(params, data, n_parameters) as log,
         progress(f"{len(todo)} models x {variant.epochs} epochs", "genes", 0) as advance,
     ):

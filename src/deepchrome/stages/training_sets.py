@@ -16,7 +16,7 @@ from deepchrome.evaluation.gains import DesignScores
 from deepchrome.evaluation.training_sets import Design, TrainingSet
 from deepchrome.figures import training_sets as figures
 from deepchrome.figures.published import published_beside_ours
-from deepchrome.files import replacing, write_json
+from deepchrome.files import Folder, replacing, write_json
 from deepchrome.params import Params, TrainingSetsParams
 from deepchrome.training import store
 from deepchrome.training.checkpoints import Checkpoints
@@ -25,6 +25,17 @@ from deepchrome.training.jobs import Job, TrainedNetwork, choose_device
 from deepchrome.training.keys import code_hash, job_key
 from deepchrome.training.progress import TrainingProgress
 
+PLOTS = (
+    "auroc.csv",
+    "curve.csv",
+    "curve.png",
+    "curve_means.csv",
+    "means.csv",
+    "published.csv",
+    "published.png",
+    "sets.csv",
+    "sets.png",
+)
 POOLED = "pooled"
 """The name of the model that was trained on all cell types."""
 
@@ -74,12 +85,12 @@ def run(
         f"{chosen.model}: {len(jobs)} models for {len(sets)} training sets and {len(draws)} points "
         f"of the curve, {len(tested)} tested cell types, on {device}"
     )
-    with replacing(output, predicted, metrics, plots_folder) as (
-        out,
-        predicted_out,
-        metrics_out,
-        plots_out,
-    ):
+    with replacing(
+        Folder(output, "training_sets", store.FILES),
+        predicted,
+        metrics,
+        Folder(plots_folder, "training_sets", PLOTS),
+    ) as (out, predicted_out, metrics_out, plots_out):
         with progress(f"{len(jobs)} models x {variant.epochs} epochs", "genes", 0) as advance:
             left = {job: variant.epochs * n for job, n in seen.items()}
             results = train(

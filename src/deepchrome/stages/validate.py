@@ -14,10 +14,19 @@ from deepchrome.data.expectations import cell_types, tables
 from deepchrome.data.measures import CellMeasures
 from deepchrome.data.suites import Outcome, Suites
 from deepchrome.errors import DeepChromeError
-from deepchrome.files import remove, replacing, write_json
+from deepchrome.files import Folder, refuse, replacing, write_json
 from deepchrome.params import ValidateParams
 from deepchrome.training.executor import in_processes, processes_for, report
 
+PLOTS = ("expectations.csv", "failed.csv")
+DATA_DOCS = (
+    "index.html",
+    "expectations/*.html",
+    "validations/*/*/*/*.html",
+    "static/*/*",
+    "static/*/*/*",
+)
+"""What Great Expectations writes."""
 ALL = "all cell types"
 """The suite across cell types."""
 
@@ -38,6 +47,15 @@ def run(
     outputs are as they were, and the Data Docs of the failed run lie in `failed_data_docs` beside
     `data_docs`.
     """
+    failed_docs = Path(data_docs).parent / "failed_data_docs"
+    failed = Folder(failed_docs, "validate", DATA_DOCS)
+    outputs = (
+        metrics,
+        Folder(plots, "validate", PLOTS),
+        Folder(data_docs, "validate", DATA_DOCS),
+        failed,
+    )
+    refuse(*outputs)
     data = Dataset(dataset)
     suites = Suites(dataset)
     try:
@@ -47,17 +65,16 @@ def run(
             f"{dataset}: a file cannot be read ({error}); "
             "make the dataset again with 'dvc repro ingest'"
         ) from error
-    failed_docs = Path(data_docs).parent / "failed_data_docs"
     failures = [outcome for outcome in suites.outcomes if outcome.failure]
     if failures:
-        with replacing(failed_docs) as (docs_out,):
+        with replacing(failed) as (docs_out,):
             suites.build_docs(docs_out)
         raise DeepChromeError(
             f"{dataset} breaks {len(failures)} expectations:\n"
             + "\n".join(f"  {outcome.message()}" for outcome in failures)
             + f"\nDetails: {failed_docs / 'index.html'}"
         )
-    with replacing(metrics, plots, data_docs) as (metrics_out, plots_out, docs_out):
+    with replacing(*outputs) as (metrics_out, plots_out, docs_out, _):  # none of a failed run
         suites.build_docs(docs_out)
         plots_out.mkdir()
         suites.counts([*data.cells, ALL]).to_csv(plots_out / "expectations.csv", index=False)
@@ -71,7 +88,6 @@ def run(
                 "failures": 0,
             },
         )
-    remove(failed_docs)
     warned = [outcome for outcome in suites.outcomes if outcome.warning]
     for outcome in warned:
         warn(outcome.message())

@@ -17,18 +17,20 @@ from deepchrome.evaluation import comparison
 from deepchrome.evaluation.comparison import Comparison, duration, number, p_value
 from deepchrome.evaluation.experiments import check_comparable, read
 from deepchrome.figures import comparison as figures
-from deepchrome.files import replacing
+from deepchrome.figures.style import SOURCE
+from deepchrome.files import File, refuse, replacing
 from deepchrome.params import CompareParams
 
-FILES = (
-    "models.csv",
-    "cells.csv",
-    "pairs.csv",
-    "delong.csv",
-    "verdicts.txt",
-    "auroc.png",
-    "differences.png",
-)
+FILES = {
+    "models.csv": b"model,experiment,parameters,",
+    "cells.csv": b"model,experiment,cell,seed,",
+    "pairs.csv": b"first,second,n_cells,",
+    "delong.csv": b"first,second,cell,difference,",
+    "verdicts.txt": b"AUROC on ",
+    "auroc.png": SOURCE.encode(),
+    "differences.png": SOURCE.encode(),
+}
+"""What is written, and how each begins."""
 
 
 def run(
@@ -45,6 +47,7 @@ def run(
     Raises DeepChromeError where an experiment has no results, or where they were run on different
     data, genes or cell types.
     """
+    refuse(*outputs(Path(output)))
     names = comparison.choose(names, everything)
     experiments = [read(name, between) for name in names]
     check_comparable(experiments)
@@ -55,9 +58,14 @@ def run(
     console.print(f"\n{output}: figures (auroc.png, differences.png) and tables")
 
 
+def outputs(folder: Path) -> list[File]:
+    """Return the files that are written into a folder, beside what else lies there."""
+    return [File(folder / name, "compare", mark) for name, mark in FILES.items()]
+
+
 def write(found: Comparison, output: Path, params: CompareParams) -> None:
     """Write tables, verdicts and figures into `output`, beside what else lies there."""
-    with replacing(*(output / name for name in FILES)) as paths:
+    with replacing(*outputs(output)) as paths:
         path = dict(zip(FILES, paths, strict=True))
         for name in ("models", "cells", "pairs", "delong"):
             table: pd.DataFrame = getattr(found, name)

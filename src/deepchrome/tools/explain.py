@@ -10,7 +10,8 @@ from deepchrome.console import console
 from deepchrome.data.dataset import Dataset, origin
 from deepchrome.errors import DeepChromeError
 from deepchrome.figures.gene import gene as draw
-from deepchrome.files import replacing
+from deepchrome.figures.style import SOURCE
+from deepchrome.files import File, refuse, replacing
 from deepchrome.interpretation.gene import BASELINES, describe, explain_gene, find_gene, moved_by
 from deepchrome.training.jobs import choose_device
 from deepchrome.training.store import Models, check_same_data
@@ -38,17 +39,19 @@ def run(
     if not len(at):
         raise DeepChromeError(f"gene {gene_id} is not in cell type {cell} of {data.path}")
     row = int(at[0])
-    found = explain_gene(trained, whole, row)
-    rpkm = data.labels.query("cell == @cell and gene_id == @gene_id")["rpkm"].iloc[0]
     known = data.genes.loc[gene_id]
-    said = describe(
-        gene_id, known, whole.split[row], int(whole.y[row]), float(rpkm), found.probability, cell
-    )
     symbol = gene_id if pd.isna(known["symbol"]) else known["symbol"]
     path = output or Path("reports", "explain", f"{symbol}_{cell}.png")
     if path.suffix.lower() != ".png":
         raise DeepChromeError(f"--output {path}: expected a file that ends in .png")
-    with replacing(path) as (out,):
+    written = File(path, "explain", SOURCE.encode())
+    refuse(written)
+    found = explain_gene(trained, whole, row)
+    rpkm = data.labels.query("cell == @cell and gene_id == @gene_id")["rpkm"].iloc[0]
+    said = describe(
+        gene_id, known, whole.split[row], int(whole.y[row]), float(rpkm), found.probability, cell
+    )
+    with replacing(written) as (out,):
         strand = "" if pd.isna(known["strand"]) else f", {known['strand']} strand"
         if strand and data.info["orientation"] == "genomic":
             strand += f", transcribed to the {'right' if known['strand'] == '+' else 'left'}"

@@ -5,20 +5,23 @@ Its files are those of `simulation.reads`, and
     simulated.json    how it was made; says that it is simulated
 """
 
+import glob
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from deepchrome import MARKS
 from deepchrome.console import progress
 from deepchrome.data import reference
 from deepchrome.data.sources.names import CELL_NAME
 from deepchrome.errors import DeepChromeError, listing, nearest
-from deepchrome.files import refuse_existing, replacing, write_json
+from deepchrome.files import Folder, read_json, refuse, replacing, write_json
 from deepchrome.simulation import reads
 from deepchrome.simulation.reads import Cell
 from deepchrome.training.executor import in_processes, processes_for, report
 
+RECORD = "simulated.json"
 _SECONDS_A_GENE = 2e-3
 """To simulate, place and pack the reads of one gene of one cell type, on one core."""
 
@@ -30,13 +33,14 @@ def run(output: Path, cells: str, genes: int, seed: int) -> None:
     Raises DeepChromeError for an unknown or repeated cell type.
     """
     chosen = parse_cells(cells)
-    refuse_existing(output, "simulate-reads", "simulated.json", "samples.tsv")
+    written = Folder(output, "simulate-reads", earlier_files(output))
+    refuse(written)
     table = reads.choose_apart(genes, seed)
     rpkm = reads.expression(table, chosen, seed)
-    with replacing(output) as (folder,):
+    with replacing(written) as (folder,):
         (folder / "reads").mkdir(parents=True)
         write_json(
-            folder / "simulated.json",
+            folder / RECORD,
             {"cells": {one.name: one.eid for one in chosen}, "genes": len(table), "seed": seed},
         )
         reads.write_tables(folder, chosen, table, rpkm)
@@ -44,6 +48,21 @@ def run(output: Path, cells: str, genes: int, seed: int) -> None:
         workers = processes_for(_SECONDS_A_GENE * len(items) * len(table), len(items))
         with progress("simulate-reads", "cell types", len(items)) as advance:
             in_processes(_write_reads, items, workers, advance)
+
+
+def earlier_files(folder: Path) -> list[str]:
+    """Name what an earlier run wrote, by its record: none without one."""
+    if not (folder / RECORD).is_file():
+        return []
+    record = read_json(folder / RECORD, "remove it if the folder holds nothing of yours")
+    cells = record.get("cells")
+    if not isinstance(cells, dict):
+        return []
+    return [
+        RECORD,
+        *reads.TABLES,
+        *(f"reads/{reads.file_name(glob.escape(cell), mark)}" for cell in cells for mark in MARKS),
+    ]
 
 
 def _write_reads(item: tuple[Path, Cell, pd.DataFrame, np.ndarray, int]) -> None:

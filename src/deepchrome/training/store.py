@@ -30,6 +30,7 @@ from deepchrome.params import ModelParams
 from deepchrome.training.jobs import Job, TrainedNetwork
 from deepchrome.training.objective import HIGH
 
+FILES = ("model.json", "weights.safetensors")
 NETWORK = "network."
 
 SCORING_BATCH = 1024

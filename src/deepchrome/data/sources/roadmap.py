@@ -4,6 +4,7 @@ Sources: Zenodo record 2652278 (signals and labels of 56 cell types) and the Roa
 data portal (consolidated reads, and RPKM of 57 epigenomes).
 """
 
+import glob
 import gzip
 import hashlib
 import re
@@ -29,7 +30,6 @@ from deepchrome.data.sources.download import (
     retrieve,
 )
 from deepchrome.data.sources.expression import FILE_NAME
-from deepchrome.data.sources.names import EID
 from deepchrome.errors import DeepChromeError, listing, nearest
 
 ARCHIVE_URL = "https://zenodo.org/record/2652278/files/data.tar.gz"
@@ -95,6 +95,8 @@ def fetch(
 
     """
     record = _read_record(output)
+    written = files.Folder(output, "fetch", _earlier_files(record))
+    files.refuse(written)
     archive = expected(
         "archive",
         url,
@@ -121,13 +123,13 @@ def fetch(
         if not changed:
             return [f"{output}: all {len(record.files)} files are as fetched; nothing to do"]
         notes.append(f"{output}: missing or changed, fetched again: {listing(changed)}")
-    with _broken_off(output, cache):
+    with files.replacing(written) as [folder], _broken_off(output, cache):
         # The small table first: what is wrong with it shows before the long download
         table_file = retrieve(table, cache, observer, force)
         with _refused_leaves_cache(table_file):
             with_expression = _check_expression(table_file, table)
         archive_file = retrieve(archive, cache, observer, force)
-        with files.replacing(output) as [folder], _refused_leaves_cache(archive_file):
+        with _refused_leaves_cache(archive_file):
             folder.mkdir()
             digests = unpack(archive_file, archive, folder, observer)
             cells = _check_layout(digests, archive)
@@ -216,10 +218,21 @@ def fetch_reads(
         default_url=EXPRESSION_URL,
         default_checksum=EXPRESSION_CHECKSUM,
     )
+    names = {
+        remote: FILE_NAME if remote is table else f"{remote.name}.tagAlign.gz"
+        for remote in (table, *wanted)
+    }
+    for name in names.values():
+        files.refuse(output / name)
+        if name not in record.files and (output / name).exists():
+            raise DeepChromeError(
+                f"{output / name}: found a file that fetch did not put there and would replace; "
+                "move it away, or name another folder"
+            )
     fetched = 0
-    with _broken_off(output, cache):
-        for remote in (table, *wanted):
-            name = FILE_NAME if remote is table else f"{remote.name}.tagAlign.gz"
+    with _broken_off(output, cache), files.only_writer(output):
+        record = _read_reads_record(output)  # another run may have added to it
+        for remote, name in names.items():
             earlier = record.files.get(name)
             if earlier and earlier.is_at(output / name) and not force:
                 continue
@@ -230,9 +243,9 @@ def fetch_reads(
                 else:
                     _check_reads(file, remote)
             record.files[name] = Source.of(remote, file)
-            with files.replacing(output / name) as (new,):
+            with files.replacing(output / name, output / RECORD_NAME) as (new, new_record):
                 shutil.copyfile(file, new)
-            files.write_json(output / RECORD_NAME, record.model_dump())
+                files.write_json(new_record, record.model_dump())
             file.unlink()
             fetched += 1
     there = {name.split(".")[0] for name in record.files if name != FILE_NAME}
@@ -245,12 +258,7 @@ def fetch_reads(
 
 
 def _read_record(output: Path) -> Record | None:
-    """Read `sources.json`; refuse a folder with anything `fetch` did not put there.
-
-    The folder is replaced as a whole, so this is what protects other data.
-    """
-    ours = "|".join([EID, re.escape(FILE_NAME), re.escape(RECORD_NAME)])
-    files.refuse_existing(output, "fetch", RECORD_NAME, names=ours)
+    """Read `sources.json`, if it is there."""
     path = output / RECORD_NAME
     if not path.is_file():
         return None
@@ -263,11 +271,16 @@ def _read_record(output: Path) -> Record | None:
         ) from error
 
 
+def _earlier_files(record: Record | None) -> list[str]:
+    """Name all that `fetch` put into the folder, which it replaces as a whole."""
+    return [RECORD_NAME, *map(glob.escape, record.files)] if record else []
+
+
 def _read_reads_record(output: Path) -> ReadsRecord:
     """Read `sources.json` beside reads; refuse a folder that something else filled."""
-    files.refuse_existing(output, "fetch", RECORD_NAME)
     path = output / RECORD_NAME
     if not path.is_file():
+        files.refuse(files.Folder(output, "fetch", []))
         return ReadsRecord(files={})
     try:
         return ReadsRecord.model_validate_json(path.read_bytes())
