@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -101,7 +102,7 @@ def test_a_folder_with_what_its_writer_did_not_put_there_is_kept(tmp_path, anoth
         (folder / another).parent.mkdir(exist_ok=True)
         (folder / another).write_text("mine")
     before = tree(tmp_path)
-    with (
+    with (  # noqa: PT012
         pytest.raises(DeepChromeError, match=expected),
         replacing(Folder(folder, "train", NAMES)) as (new,),
     ):
@@ -374,16 +375,16 @@ def run_and_die(at: int, work) -> bool:
     pid = os.fork()
     if pid == 0:
         left = at
+
+        def counted(call, *args, **kwargs):
+            nonlocal left
+            left -= 1
+            if left < 0:
+                os._exit(9)
+            return call(*args, **kwargs)
+
         for name in CALLS:
-
-            def counted(*args, call=getattr(os, name), **kwargs):
-                nonlocal left
-                left -= 1
-                if left < 0:
-                    os._exit(9)
-                return call(*args, **kwargs)
-
-            setattr(os, name, counted)
+            setattr(os, name, partial(counted, getattr(os, name)))
         try:
             work()
         except BaseException:
@@ -433,7 +434,7 @@ def test_an_error_of_the_system_is_told(tmp_path, error, expected):
     put(tmp_path / "out", tmp_path / "file", "old")
     before = tree(tmp_path)
     outputs = (Folder(tmp_path / "out", "train", NAMES), tmp_path / "file")
-    with (
+    with (  # noqa: PT012
         pytest.raises(DeepChromeError, match=f"{expected}.*is untouched") as raised,
         replacing(*outputs) as (new, _),
     ):

@@ -3,6 +3,7 @@
 Modules are imported by the command that needs them, so that `--help` answers at once.
 """
 
+import signal
 import sys
 import traceback
 
@@ -16,8 +17,10 @@ __all__ = ["main", "stages", "tools"]
 def main() -> None:
     """Run the command line.
 
-    Exit status 1 for an error of the input, 2 for one of usage, 130 after Ctrl-C (Typer's own).
+    Exit status 1 for an error of the input, 2 for one of usage, 130 after Ctrl-C (Typer's own),
+    143 after SIGTERM.
     """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what it was writing is cleared away
     try:
         options.app()
     except BrokenPipeError:
