@@ -1,3 +1,4 @@
+import os
 import re
 from functools import partial
 from pathlib import Path
@@ -357,8 +358,13 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(variant, tmp_path, mo
         checkpoints,
     )
     assert computed[-1] == 0, "a finished group was trained again"
-    checkpoints.clear()
-    assert not list((tmp_path / ".cache/train").iterdir())
+    for name in ("fresh", "given_up"):
+        (tmp_path / ".cache/train" / name).mkdir()
+        (tmp_path / ".cache/train" / name / "x.safetensors").write_bytes(b"x")
+    for path in ("given_up/x.safetensors", "given_up"):
+        os.utime(tmp_path / ".cache/train" / path, (0, 0))
+    checkpoints.clear()  # those of another run that may go on are kept
+    assert [path.name for path in (tmp_path / ".cache/train").iterdir()] == ["fresh"]
 
 
 def test_a_damaged_checkpoint_is_not_used(tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ a queued experiment, which runs in a temporary copy, finds it by DVC_ROOT.
 import hashlib
 import json
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +21,10 @@ from torch import Tensor
 
 from deepchrome.files import remove
 from deepchrome.training.jobs import Job, TrainedNetwork
+
+KEPT_SECONDS = 14 * 24 * 3600
+"""How long the checkpoints of an interrupted run wait for it to go on. A run that goes on writes
+them anew all the time."""
 
 
 @dataclass(frozen=True)
@@ -120,5 +125,9 @@ class Checkpoints:
         os.replace(partial, path)
 
     def clear(self) -> None:
-        """Remove the run's checkpoints: it has ended."""
+        """Remove the run's checkpoints: it has ended. So do those of runs given up long ago."""
         remove(self.folder)
+        for other in self.folder.parent.glob("*/"):
+            newest = max(path.stat().st_mtime for path in (other, *other.iterdir()))
+            if newest < time.time() - KEPT_SECONDS:
+                remove(other)

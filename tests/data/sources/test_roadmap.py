@@ -5,6 +5,7 @@ import hashlib
 import http.server
 import io
 import json
+import os
 import re
 import tarfile
 import threading
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from deepchrome import files
 from deepchrome.data.sources import archive as archives
 from deepchrome.data.sources import download, roadmap
 from deepchrome.errors import DeepChromeError
@@ -649,3 +651,44 @@ def test_unknown_cells_marks_and_files_of_reads(server, fetch_reads, tmp_path):
     (tmp_path / "mine/notes.txt").write_text("precious")
     with pytest.raises(DeepChromeError, match="holds what fetch did not put there"):
         roadmap.fetch_reads(["E003"], ["H3K4me3"], tmp_path / "mine")
+
+
+def test_fetch_replaces_no_reads_that_it_did_not_fetch(server, fetch_reads, tmp_path):
+    fetch_reads()
+    mine = tmp_path / "reads/E003-H3K9me3.tagAlign.gz"
+    mine.write_bytes(b"mine")
+    seen = len(server.seen)
+    with pytest.raises(DeepChromeError, match="a file that fetch did not put there"):
+        fetch_reads("H3K4me3,H3K9me3")
+    assert mine.read_bytes() == b"mine"
+    mine.unlink()
+    mine.mkdir()
+    with pytest.raises(DeepChromeError, match="found a folder, which the file"):
+        fetch_reads("H3K9me3")
+    assert len(server.seen) == seen
+
+
+def test_fetch_writes_through_no_link_into_a_cache(fetch_reads, tmp_path):
+    fetch_reads()
+    cached = tmp_path / "dvc/ab" / ("c" * 30)
+    cached.parent.mkdir(parents=True)
+    for kind in ("symlink", "hardlink"):
+        record = tmp_path / "reads/sources.json"
+        cached.unlink(missing_ok=True)
+        record.rename(cached)
+        before = cached.read_bytes()
+        record.symlink_to(cached) if kind == "symlink" else os.link(cached, record)
+        fetch_reads("H3K9me3" if kind == "symlink" else "H3K4me3", force=True)
+        assert cached.read_bytes() == before
+        assert not record.is_symlink()
+        assert not record.samefile(cached)
+
+
+def test_two_fetches_into_one_folder_are_not_at_once(server, fetch, fetch_reads, tmp_path):
+    for folder, again in (("reads", fetch_reads), ("raw/roadmap", fetch)):
+        with (
+            files.only_writer(tmp_path / folder),
+            pytest.raises(DeepChromeError, match="another run is writing it now"),
+        ):
+            again()
+    assert not server.seen
