@@ -3,7 +3,6 @@
 NumPy and pandas only. `expectations` states which of it is expected.
 """
 
-import hashlib
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +14,14 @@ import pyarrow.parquet as pq
 from scipy.stats import mannwhitneyu
 
 from deepchrome import MARKS
+from deepchrome.data.copies import fingerprints
 from deepchrome.data.sources.expression import numeric_labels, text_labels
 
 ENOUGH_GENES = 200
 """Statistical checks of fewer genes would fail by chance; they are left out."""
 
-INFORMATIVE_BINS = 10
-"""Two genes with fewer bins that hold any read can have identical signals by chance."""
+A_COPY = 0.1
+"""Share of genes; where more are the same in two cell types, one is (partly) a copy."""
 
 _K4ME3, _K36ME3 = MARKS.index("H3K4me3"), MARKS.index("H3K36me3")
 
@@ -94,7 +94,7 @@ class CellMeasures:
     """What is kept of a cell type to compare it with the others; arrays in the order of `gene_id`.
 
     `log_sums`: shape=(genes, marks), log(1 + reads). `fingerprint`: of a gene's signals, 0 where
-    too few bins hold reads. `score`: how high the signals say the gene is. `profile`:
+    others may agree by chance. `score`: how high the signals say the gene is. `profile`:
     shape=(bins, marks), mean counts. `distinct_counts` and `common_factor`: per mark.
     """
 
@@ -112,16 +112,7 @@ class CellMeasures:
 def measure(cell: str, gene_id: np.ndarray, X: np.ndarray, label: np.ndarray) -> CellMeasures:
     """Measure one cell type. X: shape=(genes, bins, marks), counts or signal. label: (genes,)."""
     log_sums = np.log1p(X.sum(axis=1, dtype=np.float64))
-    flat = np.ascontiguousarray(X).reshape(len(X), -1)
     whole = np.issubdtype(X.dtype, np.integer)
-    fingerprint = np.array(
-        [
-            int.from_bytes(hashlib.blake2b(gene.tobytes(), digest_size=8).digest())
-            for gene in (flat.astype("<u4") if whole else flat)
-        ],
-        np.uint64,
-    )
-    fingerprint[np.count_nonzero(flat, axis=1) < INFORMATIVE_BINS] = 0
     distinct = [
         np.flatnonzero(np.bincount(X[:, :, m].ravel())) if whole else np.unique(X[:, :, m])
         for m in range(len(MARKS))
@@ -131,7 +122,7 @@ def measure(cell: str, gene_id: np.ndarray, X: np.ndarray, label: np.ndarray) ->
         gene_id=gene_id,
         label=label,
         log_sums=log_sums,
-        fingerprint=fingerprint,
+        fingerprint=fingerprints(X),
         score=_cross_fitted(log_sums, label),
         profile=X.mean(axis=0),
         distinct_counts=[len(counts) for counts in distinct],
@@ -156,34 +147,6 @@ def auroc(label: np.ndarray, score: np.ndarray) -> float:
     if not len(high) or not len(low):
         return float("nan")
     return float(mannwhitneyu(high, low).statistic) / (len(high) * len(low))
-
-
-def twins(cell: CellMeasures, genes: pd.DataFrame) -> pd.DataFrame:
-    """Return a row per gene of a cell type that names a gene with the same signals, if any.
-
-    genes: genes.parquet, indexed by gene_id. Columns: gene_id, split, tss, and the twin by where it
-    is, null where there is none: across_splits and within_split, of another TSS; shared_tss, in
-    another split. Genes that share a TSS have the same window.
-    """
-    rows = pd.DataFrame({"gene_id": cell.gene_id, "fingerprint": cell.fingerprint})
-    rows = rows.join(genes[["split", "chrom", "tss"]], on="gene_id")
-    rows["across_splits"] = rows["within_split"] = rows["shared_tss"] = None
-    alike = rows[(rows["fingerprint"] != 0) & rows["fingerprint"].duplicated(keep=False)]
-    for _, group in alike.groupby("fingerprint"):
-        for one in group.itertuples():
-            others = group[group["gene_id"] != one.gene_id]
-            same_tss = (others["chrom"] == one.chrom) & (others["tss"] == one.tss)
-            other_split = others["split"] != one.split
-            for column, found in (
-                ("across_splits", others[~same_tss.fillna(False) & other_split]),
-                ("within_split", others[~same_tss.fillna(False) & ~other_split]),
-                ("shared_tss", others[same_tss.fillna(False) & other_split]),
-            ):
-                if len(found):
-                    twin = found.iloc[0]
-                    text = f"{one.split}, as {twin['gene_id']} in {twin['split']}"
-                    rows.loc[one.Index, column] = text
-    return rows.drop(columns=["fingerprint", "chrom"]).astype(object)
 
 
 def rises(profile: np.ndarray) -> tuple[float, float]:
@@ -261,13 +224,13 @@ def _aligned(values: np.ndarray, where: np.ndarray, n: int, empty: float) -> np.
 
 
 def _copies(cells: list[CellMeasures], where: list[np.ndarray], n: int) -> list[str | None]:
-    """Name, for each cell type, another with which over 1% of the common genes are identical."""
+    """Name, for each cell type, another with which it has too many identical genes in common."""
     print_ = [_aligned(cell.fingerprint, at, n, 0) for cell, at in zip(cells, where, strict=True)]
     found: list[str | None] = [None] * len(cells)
     for i, j in itertools.combinations(range(len(cells)), 2):
         both = (print_[i] != 0) & (print_[j] != 0)
         same = int((both & (print_[i] == print_[j])).sum())
-        if same > 0.01 * both.sum():
+        if same > A_COPY * both.sum():
             text = f"{same:,} of {both.sum():,} genes"
             found[i] = found[i] or f"{cells[j].cell} ({text})"
             found[j] = found[j] or f"{cells[i].cell} ({text})"

@@ -30,7 +30,7 @@ DATA_DOCS = (
 ALL = "all cell types"
 """The suite across cell types."""
 
-_SECONDS_A_CELL, _SECONDS_A_GENE = 0.28, 35e-6
+_SECONDS_A_CELL, _SECONDS_A_GENE = 0.28, 70e-6
 """What a cell type takes on one core, and each of its genes more."""
 
 
