@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from deepchrome import MARKS
+from deepchrome import MARKS, seals
 from deepchrome.data.sources.expression import text_labels
 
 Fault = Callable[[Path], None]
@@ -304,7 +304,7 @@ def set_info(**changes: object) -> Fault:
 
     def plant(folder: Path) -> None:
         path = folder / "dataset.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+        seals.write_json(path, seals.read_json(path, "") | changes)
 
     return plant
 

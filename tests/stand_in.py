@@ -9,6 +9,7 @@ import pandas as pd
 from PIL import Image
 
 from conftest import Project
+from deepchrome import seals
 from deepchrome.data.dataset import CellType
 from deepchrome.evaluation import predictions
 
@@ -75,7 +76,8 @@ def make_run(root: Path) -> None:
     info = {"cells": CELLS, "marks": ["H3K27me3", "H3K4me3"], "bins": 100, "values": "counts"}
     info |= {"source": "simulated", "orientation": "genomic", "h3k4me3_halved": True}
     info |= {"labels": "rpkm", "split": "published", "hash": HASH}
-    write(root / "data/dataset/dataset.json", info)
+    info["rpkm_median"] = dict.fromkeys(CELLS, 1.0)
+    seals.write_json(root / "data/dataset/dataset.json", info)
     write(root / "models/train/model.json", model("deepchrome", 644177))
     write(root / "models/training_sets/model.json", model("linear", 12))
     write(root / "reports/data_docs/index.html", "<p>Data Docs</p>")

@@ -22,6 +22,7 @@ CHANGES_NO_RESULT = {
     "src/deepchrome/errors.py",
     "src/deepchrome/files.py",
     "src/deepchrome/outputs.py",
+    "src/deepchrome/seals.py",
     "src/deepchrome/params.py",  # what it reads are the stage's params
     "src/deepchrome/params_errors.py",
     "src/deepchrome/yaml_files.py",

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from conftest import REAL, ROOT, needs_real
+from datasets import write_info
 from deepchrome import params
 from deepchrome.data import reference
 from deepchrome.data.dataset import Dataset
@@ -87,7 +88,7 @@ def dataset(tmp_path):
     """A dataset as far as `beside` reads it: E003 has labels unlike the archive's, E123 has not."""
 
     def make(source="roadmap"):
-        (tmp_path / "dataset.json").write_text(json.dumps({"source": source}))
+        write_info(tmp_path, ["E003", "E123"], source=source)
         rows = [("E003", "a", 1, 0), ("E003", "b", 0, 0), ("E123", "a", 1, 1)]
         columns = ["cell", "gene_id", "label", "published_label"]
         pd.DataFrame(rows, columns=columns).to_parquet(tmp_path / "labels.parquet")

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from deepchrome import seals
 from stand_in import HASH, SECTIONS, Parsed, made_page, write
 
 
@@ -45,8 +46,8 @@ def test_the_header_says_what_was_run(run):
 
 def test_real_data_are_not_called_simulated_and_wrong_labels_are_pointed_out(run):
     path = run.path / "data/dataset/dataset.json"
-    info = json.loads(path.read_text()) | {"source": "own", "labels": "published"}
-    write(path, info)
+    info = seals.read_json(path, "") | {"source": "own", "labels": "published"}
+    seals.write_json(path, info)
     page = Parsed(made_page(run))
     assert "simulated" not in page.text[""]
     assert "of which 145 disagree with expression" in page.text[""]

@@ -18,7 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.custom_scalar import layout_pb2
 
 from conftest import ROOT
-from deepchrome import params
+from deepchrome import params, seals
 from deepchrome.files import remove
 from deepchrome.stages import train
 from deepchrome.training import executor as machine
@@ -70,9 +70,9 @@ def test_writes_models_curves_and_events(ready):
 
 def test_a_dataset_of_an_earlier_version_is_refused(ready):
     path = ready.path / "data/dataset/dataset.json"
-    info = json.loads(path.read_text())
+    info = seals.read_json(path, "")
     del info["training"]
-    path.write_text(json.dumps(info))
+    seals.write_json(path, info)
     assert "dvc repro ingest" in ready.refused("train")
     assert not (ready.path / "models").exists()
 

@@ -11,7 +11,7 @@ import pytest
 
 import faults
 from conftest import REAL, ROOT
-from deepchrome import MARKS
+from datasets import write_info
 from deepchrome.data import reference
 from deepchrome.data.dataset import Dataset, write_signals
 from deepchrome.data.expectations import TableExpectations, cell_types
@@ -54,17 +54,7 @@ def make_dataset(folder: Path, cells: list[str], n: int, seed: int = 0) -> None:
     pd.concat(labels).to_parquet(folder / "labels.parquet", index=False)
     genes = genes.rename(columns={"published_split": "split"}).reset_index()
     genes.assign(truncated=None).to_parquet(folder / "genes.parquet", index=False)
-    info = {
-        "cells": cells,
-        "marks": list(MARKS),
-        "values": "counts",
-        "source": "simulated",
-        "orientation": "genomic",
-        "labels": "rpkm",
-        "rpkm_median": medians,
-        "hash": "0123456789abcdef",
-    }
-    (folder / "dataset.json").write_text(json.dumps(info))
+    write_info(folder, cells, rpkm_median=medians)
 
 
 @pytest.fixture(scope="session")

@@ -1,18 +1,18 @@
 """predict, and models that do not fit."""
 
-import json
 import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from scipy.special import expit
 
 from conftest import make_genes, write_raw
+from deepchrome import seals
 from deepchrome.data.dataset import Dataset
-from deepchrome.training.store import Models
+from deepchrome.training.store import Models, write_folder
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_single_h3k4me3_is_said_so(trained):
 
 def alter(project, **changes):
     path = project.path / "models/train/model.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    seals.write_json(path, seals.read_json(path, "") | changes)
 
 
 MISFITS = {
@@ -121,8 +121,11 @@ def test_damaged_models(trained):
 
 
 def test_a_tensor_too_many(trained):
-    path = trained.path / "models/train/weights.safetensors"
-    save_file(load_file(path) | {"extra": torch.zeros(2, 2, 1)}, path)
+    path = trained.path / "models/train"
+    info = seals.read_json(path / "model.json", "")
+    tensors = load_file(path / "weights.safetensors")
+    shutil.rmtree(path)
+    write_folder(path, tensors | {"extra": torch.zeros(2, 2, 1)}, info)
     assert "extra" in trained.refused(*predict(trained))
 
 
@@ -144,11 +147,13 @@ def test_cuda_without_a_gpu(trained):
 
 def test_log_odds_rank_genes_whose_probabilities_are_all_one(trained):
     """Probabilities saturate; what is stored and ranked does not."""
-    path = trained.path / "models/train/weights.safetensors"
-    weights = load_file(path)
+    path = trained.path / "models/train"
+    info = seals.read_json(path / "model.json", "")
+    weights = load_file(path / "weights.safetensors")
     name = "network.layer.bias"
     weights[name] = weights[name] + torch.tensor([-50.0, 50.0])
-    save_file(weights, path)
+    shutil.rmtree(path)
+    write_folder(path, weights, info)
     X = Dataset("data/dataset").load("E003").X
     assert (Models("models/train").predict(X, ["E003"]) == 1).all()
     assert len(np.unique(Models("models/train").log_odds(X, ["E003"]))) > 50

@@ -9,20 +9,23 @@ signals/<cell>.parquet  gene_id, bin, <five marks>: 100 rows a gene, sorted by g
 """
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from deepchrome import MARKS, N_BINS
+from deepchrome import MARKS, N_BINS, seals
 from deepchrome.errors import DeepChromeError, listing, nearest
+from deepchrome.files import read_json
+
+REMEDY = "make the dataset again with 'dvc repro ingest'"
 
 
 @dataclass(frozen=True)
@@ -51,21 +54,57 @@ class CellType:
         return CellType(self.cell, self.gene_id[keep], self.X[keep], self.y[keep], self.split[keep])
 
 
+class _Training(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    genes: int = Field(ge=0)
+    hash: str
+
+
+class _Info(BaseModel):
+    """What the code reads of `dataset.json`; there may be more keys."""
+
+    model_config = ConfigDict(strict=True)
+
+    cells: list[str]
+    values: Literal["counts", "signal"]
+    source: Literal["simulated", "roadmap", "own"]
+    orientation: Literal["genomic", "transcription"]
+    h3k4me3_halved: bool
+    labels: Literal["rpkm", "published"]
+    rpkm_median: dict[str, float | None]
+    training: dict[str, _Training] = {}
+    hash: str
+
+
 class Dataset:
     """A dataset on disk, read piece by piece.
 
-    Raises DeepChromeError where `path` holds none.
+    Raises DeepChromeError where `path` holds none, and wherever a file is missing or damaged.
     """
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
+        self.info: dict[str, Any] = seals.read_json(self.path / "dataset.json", REMEDY)
+        self._check_info()
+
+    def _check_info(self) -> None:
+        where = f"{self.path}/dataset.json"
         try:
-            text = (self.path / "dataset.json").read_text(encoding="utf-8")
-        except FileNotFoundError:
-            raise DeepChromeError(
-                f"{self.path}: no dataset.json here; make the dataset with 'dvc repro ingest'"
-            ) from None
-        self.info: dict[str, Any] = json.loads(text)
+            _Info.model_validate(self.info)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(map(str, first["loc"]))
+            raise DeepChromeError(f"{where}: {key}: {first['msg']}; {REMEDY}") from None
+        for cell in self.cells:
+            if Path(cell).name != cell:  # it becomes a part of paths
+                raise DeepChromeError(f"{where}: cells: {cell!r} is no cell type's name; {REMEDY}")
+        for key in ("rpkm_median", *(["training"] if "training" in self.info else [])):
+            if self.info[key].keys() != set(self.cells):
+                raise DeepChromeError(
+                    f"{where}: {key} is of {listing(self.info[key])}, the cell types are "
+                    f"{listing(self.cells)}; {REMEDY}"
+                )
 
     @property
     def cells(self) -> list[str]:
@@ -99,12 +138,23 @@ class Dataset:
     @cached_property
     def genes(self) -> pd.DataFrame:
         """`genes.parquet`, indexed by gene_id."""
-        return pd.read_parquet(self.path / "genes.parquet").set_index("gene_id")
+        return self._table("genes.parquet").to_pandas().set_index("gene_id")
 
     @cached_property
     def labels(self) -> pd.DataFrame:
         """`labels.parquet`: cell, gene_id, rpkm, label, published_label."""
-        return pd.read_parquet(self.path / "labels.parquet")
+        return self._table("labels.parquet").to_pandas()
+
+    def _table(self, name: str, columns: list[str] | None = None, **options: Any) -> pa.Table:
+        """Read genes.parquet or labels.parquet; its checksum is looked at once."""
+        path = self.path / name
+        if name not in self._checked:
+            self._checked[name] = seals.open_parquet(path, REMEDY)
+        return seals.parse(self._checked[name], str(path), REMEDY, columns, **options)
+
+    @cached_property
+    def _checked(self) -> dict[str, pa.Buffer]:
+        return {}
 
     def signals_path(self, cell: str) -> Path:
         """Where a cell type's signals lie."""
@@ -121,7 +171,7 @@ class Dataset:
                 f"cell type {cell!r} is not in {self.path}{nearest(cell, self.cells)} "
                 f"It has {listing(self.cells)}."
             )
-        table = pq.read_table(self.signals_path(cell), columns=["gene_id", *MARKS])
+        table = seals.read_parquet(self.signals_path(cell), REMEDY, ["gene_id", *MARKS])
         gene_id = _every_gene(table["gene_id"])
         dtype = table.schema.field(MARKS[0]).type.to_pandas_dtype()
         if mark_by_mark:
@@ -131,11 +181,7 @@ class Dataset:
         for i, mark in enumerate(MARKS):
             parts = [chunk.to_numpy() for chunk in table[mark].chunks]
             np.concatenate(parts, out=X[..., i].reshape(-1, copy=False))
-        labels = pq.read_table(
-            self.path / "labels.parquet",
-            columns=["gene_id", "label"],
-            filters=[("cell", "=", cell)],
-        )
+        labels = self._table("labels.parquet", ["gene_id", "label"], filters=[("cell", "=", cell)])
         high = labels["label"].cast(pa.int8())
         ids, split = self._genes_of(gene_id)
         return CellType(
@@ -156,7 +202,7 @@ class Dataset:
     @cached_property
     def _split_of_gene(self) -> tuple[pa.ChunkedArray, np.ndarray, np.ndarray]:
         """The id of each gene of `genes.parquet`, the same as an array of str, and its split."""
-        table = pq.read_table(self.path / "genes.parquet", columns=["gene_id", "split"])
+        table = self._table("genes.parquet", ["gene_id", "split"])
         every = _strings(table["gene_id"])
         return every, every.to_numpy(), _strings(table["split"]).to_numpy()
 
@@ -196,6 +242,13 @@ def write_signals(path: Path, gene_id: np.ndarray, X: np.ndarray) -> None:
     for i, mark in enumerate(MARKS):
         columns[mark] = pa.array(np.ascontiguousarray(flat[:, i]))
     pq.write_table(pa.table(columns), path, compression="lz4")  # the fastest to read
+    seals.seal(path)
+
+
+def write_genes(path: Path, genes: pd.DataFrame) -> None:
+    """Write genes.parquet."""
+    genes.to_parquet(path, index=False)
+    seals.seal(path)
 
 
 def write_labels(path: Path, labels: Sequence[pd.DataFrame]) -> None:
@@ -209,6 +262,7 @@ def write_labels(path: Path, labels: Sequence[pd.DataFrame]) -> None:
         for frame in labels:
             writer.write_table(table.slice(start, len(frame)))
             start += len(frame)
+    seals.seal(path)
 
 
 def content_hash(cell: CellType) -> str:
@@ -249,8 +303,8 @@ def check_validated(data: Dataset, path: str | Path) -> None:
     path: the stage's metrics. Raises DeepChromeError where they are missing or of other content.
     """
     try:
-        passed = json.loads(Path(path).read_text(encoding="utf-8")).get("dataset")
-    except (FileNotFoundError, json.JSONDecodeError):
+        passed = read_json(path, "run 'dvc repro validate'").get("dataset")
+    except DeepChromeError:
         passed = None
     if passed != data.hash:
         raise DeepChromeError(

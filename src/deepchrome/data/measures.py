@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from scipy.stats import mannwhitneyu
 
-from deepchrome import MARKS
+from deepchrome import MARKS, seals
 from deepchrome.data.copies import fingerprints
+from deepchrome.data.dataset import REMEDY
 from deepchrome.data.sources.expression import numeric_labels, text_labels
 
 ENOUGH_GENES = 200
@@ -42,7 +42,7 @@ class Signals:
 
 def read_signals(path: Path) -> Signals:
     """Read a signals file whose columns have the right names and types."""
-    table = pq.read_table(path)
+    table = seals.read_parquet(path, REMEDY)
     column = table["gene_id"].combine_chunks()
     if not isinstance(column, pa.DictionaryArray):
         column = column.dictionary_encode()

@@ -5,7 +5,6 @@ Columns: train_cell, test_cell, seed, gene_id, split, label, log_odds (of high).
 Log-odds rank genes whose probabilities all round to 1.
 """
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from deepchrome import seals
 from deepchrome.data.dataset import CellType
 from deepchrome.errors import DeepChromeError, listing
 
@@ -34,6 +34,7 @@ class Writer:
     """Writes one parquet file, one tested cell type after the other, so that memory is bounded."""
 
     def __init__(self, path: Path):
+        self._path = path
         self._file = pq.ParquetWriter(path, SCHEMA, compression="zstd")
 
     def __enter__(self) -> "Writer":
@@ -41,6 +42,7 @@ class Writer:
 
     def __exit__(self, *raised: object) -> None:
         self._file.close()
+        seals.seal(self._path)
 
     def add(
         self, train_cells: list[str], seeds: list[int], test: CellType, log_odds: np.ndarray
@@ -68,14 +70,13 @@ def read(source: str, content: bytes) -> pd.DataFrame:
     source: what to call the file in a message. Raises DeepChromeError where it is damaged, or of an
     earlier version.
     """
-    try:
-        table = pd.read_parquet(io.BytesIO(content))
-    except pa.ArrowInvalid as error:
-        raise DeepChromeError(f"{source}: damaged: {error}") from None
-    if "log_odds" not in table:
+    remedy = "run 'dvc repro' again, or leave the experiment out"
+    table = seals.parse(seals.check(content, source, remedy), source, remedy).to_pandas()
+    absent = [name for name in SCHEMA.names if name not in table]
+    if absent:
         raise DeepChromeError(
-            f"{source}: found {listing(table.columns, 10)}, expected log_odds: an earlier version "
-            "made these predictions; run 'dvc repro' again, or leave the experiment out"
+            f"{source}: found {listing(table.columns, 10)}, expected {listing(absent)}: an earlier "
+            f"version made these predictions; {remedy}"
         )
     for column in ("train_cell", "test_cell", "gene_id"):
         table[column] = table[column].astype(object)

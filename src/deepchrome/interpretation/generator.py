@@ -1,18 +1,37 @@
 """A trained generator, written and read: what genes of a label and a cell type look like."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from deepchrome import MARKS, N_BINS
 from deepchrome.errors import DeepChromeError, listing, nearest
-from deepchrome.files import write_json
 from deepchrome.interpretation.network import LATENT, Network, conditions, expected, generate
-from deepchrome.training.store import read_folder
+from deepchrome.training.store import read_folder, write_folder
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    seed: int
+
+
+class _Info(BaseModel):
+    """What the code reads of a generator's `model.json`; there may be more keys."""
+
+    model_config = ConfigDict(strict=True)
+
+    cells: list[str]
+    values: Literal["counts", "signal"]
+    state: Literal["trained", "collapsed", "diverged"]
+    finite: bool
+    dataset: str
+    settings: _Settings
+    weights_sha256: str
 
 
 class Generator:
@@ -28,7 +47,7 @@ class Generator:
     def __init__(self, path: str | Path, device: torch.device | None = None):
         self.path = Path(path)
         self.device = device or torch.device("cpu")
-        self.info, tensors = read_folder(self.path, "gan", ("cells", "values", "state", "dataset"))
+        self.info, tensors = read_folder(self.path, "gan", _Info)
         self.cells: list[str] = self.info["cells"]
         self.values: str = self.info["values"]
         self.state: str = self.info["state"]
@@ -102,7 +121,5 @@ class Generator:
 
 def save(path: Path, network: Network, info: dict[str, Any]) -> None:
     """Write the generator: its weights and what `Generator` needs to know."""
-    path.mkdir(parents=True)
     tensors = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
-    save_file(tensors, path / "weights.safetensors")
-    write_json(path / "model.json", info)
+    write_folder(path, tensors, info)

@@ -1,7 +1,6 @@
 """gan: signals of high and low genes, generated, and how far to trust them."""
 
 import hashlib
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from deepchrome.console import console, progress, warn
 from deepchrome.data.dataset import Dataset, check_validated, origin
 from deepchrome.errors import DeepChromeError, nearest
 from deepchrome.figures import generated as figures
-from deepchrome.files import Folder, replacing, write_json
+from deepchrome.files import Folder, read_json, replacing, write_json
 from deepchrome.interpretation import generator_quality, quality, verdicts
 from deepchrome.interpretation.adversarial import (
     CRITIC_STEPS,
@@ -36,7 +35,7 @@ from deepchrome.params import GanParams
 from deepchrome.training.executor import cores, one_beside
 from deepchrome.training.jobs import choose_device
 from deepchrome.training.keys import code_digest
-from deepchrome.training.store import FILES, Models, check_same_data
+from deepchrome.training.store import FILES, Models, check_same_data, write_info
 from deepchrome.training.tensorboard import GanLog
 
 CURVE = "training.csv"
@@ -156,7 +155,7 @@ def run(
             warn(verdict)
         (plots_out / "verdict.txt").write_text(verdict + "\n", encoding="utf-8")
         write_json(metrics_out, summary)
-        write_json(out / "model.json", info | {"metrics": summary})
+        write_info(out, info | {"metrics": summary})
         log.finish(sorted(plots_out.glob("*.png")))
     console.print(verdict)
 
@@ -209,8 +208,8 @@ def read_earlier(output: str, metrics: str, plots_folder: str) -> Generator | No
     """
     try:
         generator = Generator(output)
-        measured = json.loads(Path(metrics).read_text(encoding="utf-8"))
-    except (DeepChromeError, OSError, json.JSONDecodeError):
+        measured = read_json(metrics, "run 'dvc repro gan'")
+    except DeepChromeError:
         return None
     there = all(Path(plots_folder, name).is_file() for name in (CURVE, "verdict.txt"))
     return generator if there and generator.info.get("metrics") == measured else None

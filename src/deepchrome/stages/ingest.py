@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from rich.markup import escape
 
-from deepchrome import MARKS, N_BINS
+from deepchrome import MARKS, N_BINS, seals
 from deepchrome.console import console, progress, warn
 from deepchrome.data import gene_table
 from deepchrome.data.dataset import (
@@ -18,6 +18,7 @@ from deepchrome.data.dataset import (
     combined_hash,
     content_hash,
     training_hash,
+    write_genes,
     write_labels,
     write_signals,
 )
@@ -105,10 +106,10 @@ def run(
             for result in pool.map(lambda job: write(*job), jobs):
                 done.append(result)
                 advance()
-        genes.reset_index().to_parquet(out / "genes.parquet", index=False)
+        write_genes(out / "genes.parquet", genes.reset_index())
         write_labels(out / "labels.parquet", [result.labels for result in done])
         hashed = combined_hash([result.hash for result in done])
-        write_json(
+        seals.write_json(
             out / "dataset.json",
             {
                 "cells": [cell for cell, _ in jobs],

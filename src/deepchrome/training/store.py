@@ -2,28 +2,30 @@
 
 weights.safetensors   every weight with leading axes cell type and seed, and the preprocessing's
 shift and scale, shape=(cell types, seeds, marks)
-model.json            architecture, preprocessing and all else that is needed to predict
+model.json            architecture, preprocessing and all else that is needed to predict, the
+SHA-256 of weights.safetensors and a checksum of its own
 """
 
-import json
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save_file
 from torch import Tensor
 from torch.func import functional_call
 
-from deepchrome import MARKS, N_BINS
+from deepchrome import MARKS, N_BINS, seals
 from deepchrome.data.dataset import Dataset
 from deepchrome.errors import DeepChromeError, listing, nearest
-from deepchrome.files import write_json
+from deepchrome.files import read_json
 from deepchrome.models import build, margin, n_parameters
 from deepchrome.models.preprocessing import Preprocessing
 from deepchrome.params import ModelParams
@@ -64,11 +66,10 @@ def save(
     }
     tensors["shift"] = stacked(lambda one: one.shift)
     tensors["scale"] = stacked(lambda one: one.scale)
-    path.mkdir(parents=True)
-    save_file(tensors, path / "weights.safetensors")
     bins = 1 if params.reduce else N_BINS
-    write_json(
-        path / "model.json",
+    write_folder(
+        path,
+        tensors,
         {
             "model": variant,
             "architecture": params.architecture,
@@ -93,28 +94,93 @@ def save(
     )
 
 
-def read_folder(
-    path: Path, stage: str, keys: Sequence[str]
-) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Read `model.json`, which must have these keys, and `weights.safetensors`.
+_HASH = "weights_sha256"
 
-    stage: that makes such a folder, for the message. Raises DeepChromeError where a file is missing
-    or damaged.
+
+class _Preprocessing(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    reduce: Literal["max", "sum", "mean", "median", "min"] | None
+    transform: Literal["counts", "log1p"]
+    standardize: bool
+
+
+class _Info(BaseModel):
+    """`model.json` of trained models, every key of it."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", protected_namespaces=())
+
+    model: str
+    architecture: str
+    options: dict[str, Any]
+    preprocessing: _Preprocessing
+    parameters: int
+    marks: list[str]
+    bins: int
+    cells: list[str]
+    seeds: list[int]
+    values: Literal["counts", "signal"]
+    orientation: Literal["genomic", "transcription"]
+    h3k4me3_halved: bool
+    labels: Literal["rpkm", "published"]
+    dataset: str
+    best_epoch: list[list[int]]
+    valid_auroc: list[list[float]]
+    keys: list[list[str | None]]
+    weights_sha256: str
+
+
+def write_folder(path: Path, tensors: dict[str, Tensor], info: dict[str, Any]) -> None:
+    """Make a folder of `weights.safetensors` and `model.json`, which knows the weights' SHA-256."""
+    path.mkdir(parents=True)
+    save_file(tensors, path / "weights.safetensors")
+    write_info(path, info)
+
+
+def write_info(path: Path, info: dict[str, Any]) -> None:
+    """Write `model.json` anew beside the weights that are there."""
+    hashed = seals.sha256(path / "weights.safetensors")
+    seals.write_json(path / "model.json", info | {_HASH: hashed})
+
+
+def read_folder(
+    path: Path, stage: str, form: type[BaseModel]
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read `model.json`, which must have this form, and `weights.safetensors`.
+
+    stage: that makes such a folder, for the message. Raises DeepChromeError where a file is
+    missing, damaged, or not as it was written.
     """
-    try:
-        info = json.loads((path / "model.json").read_text(encoding="utf-8"))
-        tensors = load_file(path / "weights.safetensors")
-    except FileNotFoundError as error:
-        raise DeepChromeError(
-            f"{error.filename or path}: no such file; expected a folder with model.json "
-            f"and weights.safetensors, such as models/{stage} after 'dvc repro {stage}'"
-        ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError, SafetensorError) as error:
-        raise DeepChromeError(f"{path}: damaged: {error}") from None
-    absent = [key for key in keys if key not in info]
+    remedy = f"run 'dvc repro {stage}' to train again"
+    described, weights = path / "model.json", path / "weights.safetensors"
+    for file in (described, weights):
+        if not file.is_file():
+            raise DeepChromeError(
+                f"{file}: no such file; expected a folder with model.json "
+                f"and weights.safetensors, such as models/{stage} after 'dvc repro {stage}'"
+            )
+    absent = [key for key in form.model_fields if key not in read_json(described, remedy)]
     if absent:
-        raise DeepChromeError(f"{path}/model.json: no {listing(absent)} here")
-    return info, tensors
+        raise DeepChromeError(
+            f"{described}: no {listing(absent)} here: an earlier version wrote it; {remedy}"
+        )
+    info = seals.read_json(described, remedy)
+    try:
+        form.model_validate(info)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise DeepChromeError(f"{described}: {key}: {first['msg']}; {remedy}") from None
+    content = weights.read_bytes()
+    if hashlib.sha256(content).hexdigest() != info.pop(_HASH):
+        raise DeepChromeError(
+            f"{weights}: damaged, or not the weights that model.json belongs to (their SHA-256 is "
+            f"another); {remedy}"
+        )
+    try:
+        return info, load(content)
+    except SafetensorError as error:
+        raise DeepChromeError(f"{weights}: damaged: {error}; {remedy}") from None
 
 
 class Models:
@@ -127,7 +193,7 @@ class Models:
     def __init__(self, path: str | Path, device: torch.device | None = None):
         self.path = Path(path)
         self.device = device or torch.device("cpu")
-        self.info, tensors = read_folder(self.path, "train", _KEYS)
+        self.info, tensors = read_folder(self.path, "train", _Info)
         info = self.info
         if info["marks"] != list(MARKS) or info["bins"] != N_BINS:
             raise DeepChromeError(
@@ -155,7 +221,18 @@ class Models:
                 f"architecture that model.json names; {listing(wrong, 3)} differ. "
                 "Were the two files written by different runs?"
             )
+        self._check_grids()
         self.tensors = {name: tensor.to(self.device) for name, tensor in tensors.items()}
+
+    def _check_grids(self) -> None:
+        """Refuse a list of what differs by cell type and seed that is of another shape."""
+        for key in ("best_epoch", "valid_auroc", "keys"):
+            grid = self.info[key]
+            if len(grid) != len(self.cells) or any(len(row) != len(self.seeds) for row in grid):
+                raise DeepChromeError(
+                    f"{self.path}/model.json: {key} is not of {len(self.cells)} cell types and "
+                    f"{len(self.seeds)} seeds; run 'dvc repro train' to train again"
+                )
 
     def index(self, cell: str) -> int:
         """Return a cell type's position, or say which there are."""
@@ -212,7 +289,7 @@ def reuse(path: str | Path, history: str | Path, keys: dict[Job, str]) -> dict[J
         if job.name not in models.cells or job.seed not in models.seeds:
             continue
         at = models.cells.index(job.name), models.seeds.index(job.seed)
-        if models.info.get("keys", {}) and models.info["keys"][at[0]][at[1]] == key:
+        if models.info["keys"][at[0]][at[1]] == key:
             weights = {name: tensor[at].numpy() for name, tensor in models.tensors.items()}
             shift, scale = weights.pop("shift"), weights.pop("scale")
             found[job] = TrainedNetwork(
@@ -229,21 +306,8 @@ def reuse(path: str | Path, history: str | Path, keys: dict[Job, str]) -> dict[J
 
 def check_same_data(models: Models, data: Dataset) -> None:
     """Refuse models that were trained on a dataset of other content."""
-    if models.info.get("dataset") != data.hash:
+    if models.info["dataset"] != data.hash:
         raise DeepChromeError(
-            f"{models.path}: these models were trained on dataset {models.info.get('dataset')}, "
+            f"{models.path}: these models were trained on dataset {models.info['dataset']}, "
             f"but {data.path} is {data.hash}; run 'dvc repro train'"
         )
-
-
-_KEYS = (
-    "architecture",
-    "options",
-    "preprocessing",
-    "marks",
-    "bins",
-    "cells",
-    "seeds",
-    "orientation",
-    "h3k4me3_halved",
-)

@@ -5,10 +5,11 @@ from pathlib import Path
 import great_expectations.expectations as gxe
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from deepchrome import MARKS, SPLITS
+from deepchrome import MARKS, SPLITS, seals
+from deepchrome.data.dataset import REMEDY
 from deepchrome.data.expectations import CRITICAL, REMAKE, TableExpectations, absent, present
+from deepchrome.errors import DeepChromeError
 
 _TEXT = ["string", "large_string"]
 _WHOLE = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"]
@@ -46,11 +47,9 @@ def of_file(path: Path, columns: dict[str, list[str]]) -> TableExpectations:
     """
     try:
         types = _column_types(path)
-    except (OSError, pa.ArrowException) as error:
-        missing = isinstance(error, FileNotFoundError)
-        fault = "no such file" if missing else f"damaged or cut off: {error}"
+    except DeepChromeError as error:
         return TableExpectations(
-            pd.DataFrame({"fault": [fault]}),
+            pd.DataFrame({"fault": [str(error)]}),
             [absent("fault", CRITICAL, f"{path.name} can be read", REMAKE)],
         )
     stated: list[gxe.Expectation] = [
@@ -79,7 +78,7 @@ def of_file(path: Path, columns: dict[str, list[str]]) -> TableExpectations:
 
 def _column_types(path: Path) -> pd.DataFrame:
     types = {}
-    for field in pq.read_schema(path):
+    for field in seals.schema(path, REMEDY):
         dictionary = pa.types.is_dictionary(field.type)
         types[field.name] = str(field.type.value_type if dictionary else field.type)
     return pd.DataFrame([types])
