@@ -50,7 +50,7 @@ def earlier_files(folder: Path) -> list[str]:
     """Name what an earlier run wrote, by its record: none without one."""
     if not (folder / MANIFEST).is_file():
         return []
-    record = read_json(folder / MANIFEST, "remove it if the folder holds nothing of yours")
+    record = read_json(folder / MANIFEST, "remove the folder if it holds nothing of yours")
     files = record.get("files")
     return [MANIFEST, *map(glob.escape, map(str, files))] if isinstance(files, list) else []
 

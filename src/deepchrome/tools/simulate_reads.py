@@ -54,7 +54,7 @@ def earlier_files(folder: Path) -> list[str]:
     """Name what an earlier run wrote, by its record: none without one."""
     if not (folder / RECORD).is_file():
         return []
-    record = read_json(folder / RECORD, "remove it if the folder holds nothing of yours")
+    record = read_json(folder / RECORD, "remove the folder if it holds nothing of yours")
     cells = record.get("cells")
     if not isinstance(cells, dict):
         return []
