@@ -1,6 +1,7 @@
 """Great Expectations' suites: checked, counted, and shown as Data Docs."""
 
 import logging
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -168,7 +169,23 @@ class Suites:
                 },
             },
         )
-        self._context.build_data_docs(site_names=["data_docs"])
+        builder = logging.getLogger("great_expectations.render.renderer.site_builder")
+        raising = _Raising()
+        builder.addFilter(raising)
+        try:
+            self._context.build_data_docs(site_names=["data_docs"])
+        finally:
+            builder.removeFilter(raising)
+
+
+class _Raising(logging.Filter):
+    """Raises what Great Expectations logs when a page fails; it would go on without the page."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = sys.exc_info()[1]
+        if error:
+            raise error
+        return True
 
 
 def _outcome(suite: str, result: Any, stated: TableExpectations) -> Outcome:
