@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
+from deepchrome.data.severities import SEVERITIES
 from deepchrome.data.sources.names import CELL_NAME, check_cell, check_distinct
 from deepchrome.errors import DeepChromeError, listing, nearest
 from deepchrome.params_errors import describe, shown
@@ -18,6 +19,14 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 def _off(value: Any) -> Any:
     """Take what YAML 1.1 reads a bare `off` as for the word."""
     return "off" if value is False else value
+
+
+def _expectation(key: str) -> str:
+    """Refuse what is no expectation's key."""
+    if key not in SEVERITIES:
+        said = f"no such expectation{nearest(key, SEVERITIES)} (allowed: {listing(SEVERITIES, 50)})"
+        raise PydanticCustomError("names", "{said}", {"said": said})
+    return key
 
 
 MAX_OPTION = 1_000_000
@@ -109,10 +118,14 @@ class ReadsParams(Section):
 
 
 class ValidateParams(Section):
-    """Bounds of the expectations that have one."""
+    """Bounds of the expectations that have one, and severities other than the default."""
 
-    max_count: int = Field(ge=1, le=65_535)
+    max_count: int = Field(ge=1)
     class_balance: Annotated[tuple[Share, Share], Field(strict=False)]  # YAML knows only lists
+    severity: dict[
+        Annotated[str, AfterValidator(_expectation)],
+        Annotated[Literal["warning", "critical", "off"], BeforeValidator(_off)],
+    ] = {}
 
 
 class TrainParams(Section):

@@ -12,9 +12,11 @@ import pytest
 import faults
 from conftest import REAL, ROOT
 from datasets import write_info
+from deepchrome import MARKS
 from deepchrome.data import reference
 from deepchrome.data.dataset import Dataset, write_signals
-from deepchrome.data.expectations import TableExpectations, cell_types
+from deepchrome.data.expectations import TableExpectations, cell_types, key_of
+from deepchrome.data.severities import SEVERITIES
 from deepchrome.data.suites import Outcome, Suites
 from deepchrome.errors import DeepChromeError
 from deepchrome.params import DataParams, ValidateParams, load
@@ -399,6 +401,72 @@ def test_exception_in_an_expectation_is_a_failure(
     assert outcomes
     assert all(o.failure and o.raised for o in outcomes)
     assert "could not be computed" in outcomes[0].message()
+
+
+def zero_on(cell: str, chrom: str, marks: tuple[str, ...]) -> faults.Fault:
+    """Set marks to zero in the genes of one chromosome."""
+
+    def plant(folder: Path) -> None:
+        genes = pd.read_parquet(folder / "genes.parquet")
+        there = set(genes.loc[genes["chrom"] == chrom, "gene_id"])
+        path = folder / f"signals/{cell}.parquet"
+        table = pd.read_parquet(path)
+        table.loc[table["gene_id"].isin(there), list(marks)] = 0
+        table.to_parquet(path, index=False)
+
+    return plant
+
+
+def test_a_mark_without_values_on_a_chromosome_is_warned_of(dataset: Path) -> None:
+    zero_on("E116", "chr7", ("H3K9me3", "H3K4me1"))(dataset)
+    outcomes = unmet(dataset, "E116")
+    said = r"each mark has values on every chromosome.*chr7 \(H3K4me1, H3K9me3 in \d+ genes\)"
+    assert caught(outcomes, "E116", said)
+    assert [o.warning for o in outcomes] == [True], "\n".join(o.message() for o in outcomes)
+
+
+def test_a_chromosome_without_values_is_critical(dataset: Path) -> None:
+    zero_on("E116", "chr1", MARKS)(dataset)
+    outcomes = unmet(dataset, "E116")
+    assert caught(outcomes, "E116", r"every chromosome has values.*chr1 \(\d+ genes\)")[0].failure
+    assert caught(outcomes, "E116", r"at least 95% of the genes.*\(all zero\)")[0].warning
+    assert len(outcomes) == 2
+
+
+def test_severities_are_as_params_say(dataset: Path) -> None:
+    zero_on("E116", "chr1", MARKS)(dataset)
+    labels = Dataset(dataset).labels.query("cell == 'E116'")
+    severity = {"chromosome_zero": "warning", "gene_zero": "off"}
+    params = PARAMS.model_copy(update={"severity": severity})
+    suites = Suites("here", params.severity)
+    validate.check_cell(Dataset(dataset), "E116", labels, params, suites)
+    assert [o.warning for o in suites.outcomes if not o.success] == [True]
+    run(dataset, params)
+
+
+def test_every_judgement_has_a_key_and_every_key_a_judgement(good: Path) -> None:
+    suites = Suites(str(good))
+    data = Dataset(good)
+    validate.check(data, PARAMS, suites)
+    defaults = {}
+    for suite in (*CELLS, ALL):
+        for result in suites.results(suite):
+            one = result.expectation_config.to_domain_obj()
+            if key := key_of(one):
+                defaults[key] = one.severity.value
+            else:
+                assert one.severity.value == "critical"
+    assert defaults == SEVERITIES
+
+
+def test_signal_has_no_largest_value(dataset: Path) -> None:
+    path = dataset / "signals/E116.parquet"
+    table = pd.read_parquet(path)
+    for mark in MARKS:
+        table[mark] = (table[mark] * 1000.5).astype("float32")
+    table.to_parquet(path, index=False)
+    faults.set_info(values="signal")(dataset)
+    assert unmet(dataset, "E116") == []
 
 
 def test_few_genes_raise_no_statistical_alarm(tmp_path: Path) -> None:

@@ -200,8 +200,8 @@ def compare(cells: list[CellMeasures]) -> pd.DataFrame:
 
     Columns: cell; missing_genes: how many of all genes it lacks; copy_of, swapped_with: the name of
     another cell type; exchanged_marks: two marks; for each mark "<mark> scale": its mean over the
-    median of the other cell types', and "<mark> distinct counts". Null where there is nothing to
-    tell.
+    median of the other cell types', and "<mark> distinct counts of all". Null where there is
+    nothing to tell.
     """
     genes = every_gene(cells)
     where = [np.searchsorted(genes, cell.gene_id) for cell in cells]
@@ -213,7 +213,7 @@ def compare(cells: list[CellMeasures]) -> pd.DataFrame:
     means = np.array([cell.profile.mean(axis=0) for cell in cells])
     for m, mark in enumerate(MARKS):
         table[f"{mark} scale"] = _scale(means[:, m])
-        table[f"{mark} distinct counts"] = [cell.distinct_counts[m] for cell in cells]
+        table[f"{mark} distinct counts of all"] = [cell.distinct_counts[m] for cell in cells]
     return table
 
 

@@ -1,6 +1,8 @@
 """Great Expectations' suites: checked, counted, and shown as Data Docs."""
 
+import html
 import logging
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,8 +18,13 @@ from great_expectations.data_context.types.resource_identifiers import (
     ExpectationSuiteIdentifier,
     ValidationResultIdentifier,
 )
+from great_expectations.expectations.metadata_types import FailureSeverity
 
-from deepchrome.data.expectations import TableExpectations
+from deepchrome.data.expectations import TableExpectations, key_of
+from deepchrome.data.sources.names import file_name
+
+_NO_TIME = datetime.fromtimestamp(0, UTC)
+"""Great Expectations wants a time; Data Docs of the same data are to be the same bytes."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +61,11 @@ class Suites:
     one after the other, and their results put together.
     """
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, severities: Mapping[str, str] | None = None) -> None:
+        """severities: by key of an expectation, another severity than its own, or "off"."""
         logging.getLogger("great_expectations").setLevel(logging.ERROR)
         self._title = title
+        self._severities = severities or {}
         self._context = gx.get_context(mode="ephemeral")
         self._context.enable_analytics(False)
         self._context.variables.progress_bars = ProgressBarsConfig(
@@ -76,8 +85,16 @@ class Suites:
         result_format: dict[str, Any] = {"result_format": "SUMMARY", "partial_unexpected_count": 5}
         if stated.index is not None:
             result_format["unexpected_index_column_names"] = [stated.index]
+        expectations = []
+        for one in stated.expectations:
+            severity = self._severities.get(key_of(one) or "", one.severity)
+            if severity != "off":
+                one.severity = FailureSeverity(severity)
+                expectations.append(one)
+        if not expectations:
+            return True
         results = batch.validate(
-            gx.ExpectationSuite(suite, expectations=stated.expectations),
+            gx.ExpectationSuite(suite, expectations=expectations),
             result_format=result_format,
         ).results
         outcomes = [_outcome(suite, result, stated) for result in results]
@@ -120,19 +137,26 @@ class Suites:
         )
 
     def build_docs(self, folder: Path) -> None:
-        """Write Data Docs: a page for each suite and for its results, and an index."""
-        run_id = RunIdentifier(run_name="validate", run_time=datetime.now(UTC))
-        for name, results in self._results.items():
+        """Write Data Docs: a page for each suite and for its results, and an index.
+
+        They hold no time, and what comes from the data is no markup on them.
+        """
+        run_id = RunIdentifier(run_name="validate", run_time=_NO_TIME)
+        for cell, results in self._results.items():
             for result in results:  # Data Docs show neither severity nor notes on a page of results
                 config = result.expectation_config
-                config.description = (
-                    f"{config.severity.value}: {config.description}. If not: {config.notes}"
+                config.description = html.escape(
+                    f"{config.severity.value}: {config.description}. If not: {config.notes}",
+                    quote=False,
                 )
+                config.notes = html.escape(str(config.notes), quote=False)
+                result.result = _escaped(result.result)
+            name = cell if cell == " ".join(map(file_name, cell.split(" "))) else file_name(cell)
             suite = gx.ExpectationSuite(name)
             suite.expectations = [result.expectation_config.to_domain_obj() for result in results]
             self._context.suites.add(suite)
             met = sum(result.success for result in results)
-            own = [outcome for outcome in self.outcomes if outcome.cell == name]
+            own = [outcome for outcome in self.outcomes if outcome.cell == cell]
             self._context.validation_results_store.store_validation_results(
                 ExpectationSuiteValidationResult(
                     success=not any(outcome.failure for outcome in own),
@@ -146,7 +170,7 @@ class Suites:
                     },
                     meta={
                         "great_expectations_version": gx.__version__,
-                        "batch_spec": {"data_asset_name": self._title},
+                        "batch_spec": {"data_asset_name": html.escape(self._title)},
                         "run_id": run_id,
                         "validation_time": run_id.run_time,
                     },
@@ -176,6 +200,8 @@ class Suites:
             self._context.build_data_docs(site_names=["data_docs"])
         finally:
             builder.removeFilter(raising)
+        for page in sorted(folder.rglob("*.html")):
+            _take_out_time(page)
 
 
 class _Raising(logging.Filter):
@@ -186,6 +212,30 @@ class _Raising(logging.Filter):
         if error:
             raise error
         return True
+
+
+def _take_out_time(page: Path) -> None:
+    """Take the time of making out of a page, and number its random ids."""
+    text = re.sub(r"\?d=\d{8}T\d{6}\.\d{6}Z", "", page.read_text(encoding="utf-8"))
+    for shown in ("1970-01-01T00:00:00Z", "1970-01-01 00:00:00 UTC"):
+        text = text.replace(shown, "not kept")
+    ids: dict[str, str] = {}
+    text = re.sub(_UUID, lambda found: ids.setdefault(found[0], str(len(ids))), text)
+    page.write_text(text, encoding="utf-8")
+
+
+_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+
+
+def _escaped(value: Any) -> Any:
+    """Return what an expectation found with every text in it as HTML shows it."""
+    if isinstance(value, str):
+        return html.escape(value)
+    if isinstance(value, Mapping):
+        return {key: _escaped(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_escaped(one) for one in value)
+    return value
 
 
 def _outcome(suite: str, result: Any, stated: TableExpectations) -> Outcome:
@@ -221,7 +271,7 @@ def _found(result: Mapping[str, Any], index: str | None) -> str:
     values = result.get("partial_unexpected_list") or []
     if rows and index is not None:
         shown = [_named(row[index], value) for row, value in zip(rows, values, strict=False)]
-        unit = {"gene_id": "genes", "cell": "cell types"}.get(index, index)
+        unit = {"gene_id": "genes", "cell": "cell types", "chrom": "chromosomes"}.get(index, index)
         n, total = result["unexpected_count"], result["element_count"]
         more = f" and {n - len(shown):,} more" if n > len(shown) else ""
         share = f" ({n / total:.0%})" if n >= 0.01 * total else ""

@@ -57,7 +57,7 @@ def run(
     )
     refuse(*outputs)
     data = Dataset(dataset)
-    suites = Suites(dataset)
+    suites = Suites(dataset, params.severity)
     try:
         check(data, params, suites)
     except (OSError, pa.ArrowException) as error:
@@ -133,7 +133,7 @@ def _check_alone(
 ) -> tuple[CellMeasures | None, list[Any], list[Outcome]]:
     """Check one cell type by suites of its own, in whatever process this is."""
     path, cell, labels, params = item
-    suites = Suites(str(path))
+    suites = Suites(str(path), params.severity)
     measured = check_cell(Dataset(path), cell, labels, params, suites)
     report(cell)
     return measured, suites.results(cell), suites.outcomes
@@ -153,7 +153,8 @@ def check_cell(
     signals = measures.read_signals(path)
     median = data.info["rpkm_median"][cell]
     rows = measures.gene_rows(signals.genes, labels, data.genes, median)
-    if not suites.check(cell, cell_types.of_genes(rows, data.info["labels"], params.max_count)):
+    most = params.max_count if data.info["values"] == "counts" else None
+    if not suites.check(cell, cell_types.of_genes(rows, data.info["labels"], most)):
         return None
     gene_id = signals.genes["gene_id"].to_numpy()
     y = labels.set_index("gene_id")["label"].loc[gene_id].to_numpy()
@@ -161,6 +162,9 @@ def check_cell(
     measured = measures.measure(cell, gene_id, X, y)
     strand = data.genes["strand"].loc[gene_id].to_numpy(object)
     orientation, balance = data.info["orientation"], params.class_balance
+    chrom = data.genes["chrom"].loc[gene_id].to_numpy(object)
+    for stated in cell_types.of_zeros(gene_id, X, chrom):
+        suites.check(cell, stated)
     suites.check(cell, cell_types.of_copies(measured, data.genes))
     suites.check(cell, cell_types.of_profile(measured, strand, X, orientation, balance))
     return measured

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from deepchrome import MARKS, N_BINS, SPLITS
-from deepchrome.data import measures
+from deepchrome.data import measures, zeros
 from deepchrome.data.copies import twins
 from deepchrome.data.expectations import (
     CRITICAL,
@@ -23,11 +23,12 @@ from deepchrome.data.measures import CellMeasures
 _K36ME3 = MARKS.index("H3K36me3")
 
 
-def of_genes(rows: pd.DataFrame, rule: str, max_count: int) -> TableExpectations:
+def of_genes(rows: pd.DataFrame, rule: str, max_count: int | None) -> TableExpectations:
     """State the bins, counts, split and label of every gene of a cell type.
 
     rows: as returned by `measures.gene_rows`. rule: the dataset's label rule, "rpkm" or
-    "published". max_count: the most reads of one mark in one bin.
+    "published". max_count: the most reads of one mark in one bin; None for
+    signal, which has no unit.
     """
     stated = [
         present("gene_id", "every row of the signals names a gene", REMAKE),
@@ -65,15 +66,19 @@ def of_genes(rows: pd.DataFrame, rule: str, max_count: int) -> TableExpectations
                 f"counts of {mark} are not negative",
                 "Counts are numbers of reads; subtract no control from them.",
             ),
-            within(
-                f"{mark} highest",
-                None,
-                max_count,
-                CRITICAL,
-                f"counts of {mark} are at most {max_count:,}",
-                "A damaged or rescaled file; if such counts are real, raise validate.max_count.",
-            ),
         ]
+        if max_count is not None:
+            stated.append(
+                within(
+                    f"{mark} highest",
+                    None,
+                    max_count,
+                    CRITICAL,
+                    f"counts of {mark} are at most {max_count:,}",
+                    "A damaged or rescaled file; if such counts are real, raise "
+                    "validate.max_count.",
+                )
+            )
     stated += [
         present("split", "every gene with signals is in genes.parquet", REMAKE),
         gxe.ExpectColumnDistinctValuesToContainSet(
@@ -149,12 +154,65 @@ def of_copies(cell: CellMeasures, genes: pd.DataFrame) -> TableExpectations:
             absent(
                 "shared_tss",
                 WARNING,
-                "no gene shares its TSS (or nearly), and so its signals, with a gene in another split",
+                "no gene shares its TSS (or nearly), and so its signals, with a gene in another "
+                "split",
                 "A few such genes are in the published archive; test scores gain a little.",
             ),
         ],
         "gene_id",
     )
+
+
+MOST_ZERO = 0.05
+"""Share of genes without any value; none in Roadmap's samples, some in data of called peaks."""
+
+
+def of_zeros(gene_id: np.ndarray, X: np.ndarray, chrom: np.ndarray) -> list[TableExpectations]:
+    """State that marks have values on every chromosome, and nearly all genes have some.
+
+    X: shape=(genes, bins, marks). chrom: shape=(genes,), null where it is not known.
+    """
+    stated = [
+        TableExpectations(
+            zeros.by_gene(gene_id, X),
+            [
+                absent(
+                    "no value",
+                    WARNING,
+                    f"at least {1 - MOST_ZERO:.0%} of the genes have a value in some mark",
+                    "The files do not cover these genes, or hold sparse peaks; look at where the "
+                    "genes lie.",
+                    1 - MOST_ZERO,
+                )
+            ],
+            "gene_id",
+        )
+    ]
+    places = zeros.by_chromosome(X, chrom)
+    if len(places):
+        stated.append(
+            TableExpectations(
+                places,
+                [
+                    absent(
+                        zeros.NO_MARK,
+                        CRITICAL,
+                        "every chromosome has values of some mark",
+                        "The files lack this chromosome or name it otherwise, so its genes read "
+                        "zero; add it, or leave out its genes.",
+                    ),
+                    absent(
+                        zeros.SOME_MARKS,
+                        WARNING,
+                        "each mark has values on every chromosome that has genes enough",
+                        "The mark's file lacks this chromosome or names it otherwise, so that it "
+                        "reads zero there.",
+                    ),
+                ],
+                "chrom",
+            )
+        )
+    return stated
 
 
 @dataclass(frozen=True)
@@ -335,7 +393,7 @@ def of_comparison(cells: list[CellMeasures]) -> TableExpectations:
                 "The mark was scaled or is of far other depth here; bring it to read counts.",
             ),
             gxe.ExpectColumnMaxToBeBetween(
-                column=f"{mark} distinct counts",
+                column=f"{mark} distinct counts of all",
                 min_value=2,
                 severity=CRITICAL,
                 description=f"{mark} is not the same number throughout in all cell types",

@@ -1,0 +1,57 @@
+"""Where a cell type's signals are zero throughout: of a mark on a chromosome, of a gene.
+
+A file that lacks a chromosome, or names it otherwise, reads zero there.
+"""
+
+import numpy as np
+import pandas as pd
+
+from deepchrome import MARKS
+
+BY_CHANCE = 1e-3
+"""So many genes without a value are taken for a missing chromosome where chance is below this."""
+
+_MAY_BE_EMPTY = ("Y", "W", "M", "MT", "MtDNA")
+"""Chromosomes that some samples have none of: of the other sex, or filtered as a rule."""
+
+NO_MARK, SOME_MARKS = "no mark has a value", "a mark has no value"
+
+
+def by_chromosome(X: np.ndarray, chrom: np.ndarray) -> pd.DataFrame:
+    """Return a row per chromosome of a cell type's genes.
+
+    X: shape=(genes, bins, marks). chrom: shape=(genes,), null where it is not known; such genes
+    are left out. Columns: chrom, and what lacks values there though chance would give some, null
+    where nothing does: NO_MARK, as the number of genes; SOME_MARKS, as the marks and that number.
+    On what a sample may have none of (chrY, chrM), no value at all is among SOME_MARKS.
+
+    How often chance gives none to so many genes comes from the share of genes with a value on the
+    other chromosomes that have any.
+    """
+    known = pd.notna(chrom)
+    names, where = np.unique(chrom[known].astype(str), return_inverse=True)
+    valued = X[known].any(axis=1)  # (genes, marks)
+    genes = np.bincount(where, minlength=len(names))
+    found = np.zeros((len(names), len(MARKS)))
+    np.add.at(found, where, valued)
+    rows = []
+    for k, (name, n) in enumerate(zip(names, genes, strict=True)):
+        others = (found > 0) & (np.arange(len(names)) != k)[:, None]
+        total = np.where(others, genes[:, None], 0).sum(axis=0)
+        share = (np.where(others, found, 0).sum(axis=0) + 1) / (total + 2)
+        silent = (found[k] == 0) & (total > 0) & ((1 - share) ** n < BY_CHANCE)
+        row: dict[str, object] = {"chrom": name, NO_MARK: None, SOME_MARKS: None}
+        listed = ", ".join(mark for mark, one in zip(MARKS, silent, strict=True) if one)
+        if silent.any() and found[k].any():
+            row[SOME_MARKS] = f"{listed} in {n:,} genes"
+        elif silent.any():
+            may = name.removeprefix("chr") in _MAY_BE_EMPTY
+            row[SOME_MARKS if may else NO_MARK] = f"{n:,} genes"
+        rows.append(row)
+    return pd.DataFrame(rows, columns=["chrom", NO_MARK, SOME_MARKS]).astype(object)
+
+
+def by_gene(gene_id: np.ndarray, X: np.ndarray) -> pd.DataFrame:
+    """Return a row per gene: gene_id, and in `no value` whether all marks are zero, else null."""
+    empty: np.ndarray = ~X.any(axis=(1, 2))
+    return pd.DataFrame({"gene_id": gene_id, "no value": np.where(empty, "all zero", None)})
