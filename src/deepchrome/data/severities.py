@@ -13,7 +13,7 @@ SEVERITIES = {
     "h3k36me3_at_tss": "warning",
     "h3k4me1_with_h3k4me3": "warning",
     "label_auroc": "warning",
-    "strand": "warning",
+    "downstream": "warning",
     "across_splits": "critical",
     "within_split": "warning",
     "shared_tss": "warning",
