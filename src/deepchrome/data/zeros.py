@@ -53,6 +53,6 @@ def by_chromosome(X: np.ndarray, chrom: np.ndarray) -> pd.DataFrame:
 
 def by_gene(gene_id: np.ndarray, X: np.ndarray) -> pd.DataFrame:
     """Return a row per gene: gene_id, and in `no value` whether all marks are zero, else null."""
-    empty: np.ndarray = ~X.any(axis=(1, 2))
+    empty = np.asarray(~X.any(axis=(1, 2)))
     said = pd.Series("all zero", range(len(empty))).where(empty, None)
     return pd.DataFrame({"gene_id": gene_id, "no value": said})
