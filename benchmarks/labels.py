@@ -22,8 +22,9 @@ from rich.table import Table
 from deepchrome import params
 from deepchrome.data import reference
 from deepchrome.data.dataset import CellType
+from deepchrome.data.label_rules import numeric_labels, text_labels
 from deepchrome.data.sources import published
-from deepchrome.data.sources.expression import FILE_NAME, numeric_labels, read_rpkm, text_labels
+from deepchrome.data.sources.expression import FILE_NAME, read_rpkm
 from deepchrome.evaluation.metrics import GeneBootstrap, auroc
 from deepchrome.figures.style import figure
 from deepchrome.training.groups import train

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from deepchrome import MARKS, seals
-from deepchrome.data.sources.expression import text_labels
+from deepchrome.data.label_rules import text_labels
 
 Fault = Callable[[Path], None]
 

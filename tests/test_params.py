@@ -219,7 +219,7 @@ def loads_or_refuses(folder, content: bytes) -> None:
     assert math.isfinite(loaded.gan.learning_rate)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(route=st.sampled_from(ROUTES), value=VALUES)
 def test_any_value_loads_or_is_refused(tmp_path_factory, route, value):
     content = yaml.safe_load(TEXT)
@@ -231,7 +231,7 @@ def test_any_value_loads_or_is_refused(tmp_path_factory, route, value):
     loads_or_refuses(tmp_path_factory.mktemp("params"), text.encode("utf-8", "surrogatepass"))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     start=st.integers(0, len(TEXT.encode())),
     length=st.integers(0, 60),

@@ -9,14 +9,9 @@ import pytest
 from conftest import REAL, make_genes, needs_real, write_cell, write_rpkm
 from deepchrome import N_BINS, SPLITS
 from deepchrome.data import reference
+from deepchrome.data.label_rules import audit, numeric_labels, text_labels
 from deepchrome.data.sources import published
-from deepchrome.data.sources.expression import (
-    FILE_NAME,
-    audit,
-    numeric_labels,
-    read_rpkm,
-    text_labels,
-)
+from deepchrome.data.sources.expression import FILE_NAME, read_rpkm
 
 UNAFFECTED = {"E056", "E057", "E059", "E100", "E116", "E117", "E123"}
 RULES = {"text": text_labels, "numeric": numeric_labels}

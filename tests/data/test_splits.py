@@ -38,7 +38,7 @@ def test_chromosome_split_differs_by_seed_and_needs_chromosomes():
         chromosome_split(pd.Series(["chr1", "chr2"], ["a", "b"]), 0)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(
         st.tuples(

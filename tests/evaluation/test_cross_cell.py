@@ -25,7 +25,7 @@ square = st.integers(3, 7).flatmap(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(square, st.integers(0, 99))
 def test_losses_average_to_the_gap_and_know_no_rows_and_columns(matrix, seed):
     n, off = len(matrix), ~np.eye(len(matrix), dtype=bool)

@@ -14,7 +14,7 @@ square = st.integers(3, 7).flatmap(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(square)
 def test_effects_are_those_of_least_squares(matrix):
     n, off = len(matrix), ~np.eye(len(matrix), dtype=bool)

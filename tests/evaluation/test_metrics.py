@@ -7,7 +7,7 @@ from deepchrome.evaluation import metrics
 from scores import both_classes
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(both_classes)
 def test_areas_agree_with_scikit_learn(pair):
     label, score = pair
@@ -18,7 +18,7 @@ def test_areas_agree_with_scikit_learn(pair):
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(both_classes)
 def test_roc_curve_agrees_with_scikit_learn(pair):
     fpr, tpr = metrics.roc_curve(*pair)

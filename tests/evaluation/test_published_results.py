@@ -12,6 +12,7 @@ from datasets import write_info
 from deepchrome import params
 from deepchrome.data import reference
 from deepchrome.data.dataset import Dataset
+from deepchrome.data.label_rules import numeric_labels, text_labels
 from deepchrome.data.sources import expression
 from deepchrome.evaluation import decomposition, published_results
 from deepchrome.evaluation.published_results import NOT_COMPARABLE
@@ -238,9 +239,7 @@ def test_published_columns_follow_the_flipped_labels():
     flipped = []
     for cell in wide.index:
         values, median = rpkm[cell].to_numpy(), float(rpkm[cell].median())
-        texts, numbers = (
-            rule(values, median) for rule in (expression.text_labels, expression.numeric_labels)
-        )
+        texts, numbers = (rule(values, median) for rule in (text_labels, numeric_labels))
         flipped.append(np.mean(texts != numbers))
     columns = decomposition.effects(wide.to_numpy()).columns
     assert np.corrcoef(columns, flipped)[0, 1] == pytest.approx(-0.94, abs=0.005)

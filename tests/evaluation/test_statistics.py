@@ -39,7 +39,6 @@ def naive_delong(label, a, b):
     return np.mean(v10[0]) - np.mean(v10[1]), np.sqrt(max(contrast @ covariance @ contrast, 0))
 
 
-@settings(deadline=None)
 @given(scores, st.randoms(use_true_random=False))
 def test_delong_equals_the_naive_computation(a, random):
     b = [one + random.randint(-2, 2) for one in a]
@@ -104,7 +103,7 @@ def test_identical_scores_do_not_differ():
     assert found.equivalence_p(0.01) == 0
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(p_values)
 def test_holm_equals_statsmodels(p):
     expected = multipletests(p, method="holm")[1]
@@ -133,7 +132,6 @@ def test_wilcoxon_of_one_sign_by_counting_all_signs(n):
     assert statistics.smallest_wilcoxon(n) == pytest.approx(p)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.floats(-0.05, 0.05), min_size=2, max_size=20).filter(lambda d: np.std(d) > 1e-6),
     st.floats(0.001, 0.05),
@@ -150,7 +148,6 @@ def test_over_cells_equals_scipy_and_statsmodels(difference, margin):
     assert found.equivalence_p(margin) == pytest.approx(tost, rel=1e-6, abs=1e-12)
 
 
-@settings(deadline=None)
 @given(
     st.floats(-0.05, 0.05),
     st.floats(1e-4, 0.05),

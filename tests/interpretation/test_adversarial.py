@@ -7,6 +7,7 @@ import torch
 from conftest import REAL, needs_real
 from deepchrome import params as params_module
 from deepchrome.data.dataset import CellType
+from deepchrome.data.label_rules import numeric_labels
 from deepchrome.interpretation import quality
 from deepchrome.interpretation.adversarial import DivergedError, Examples, Trainer
 from deepchrome.interpretation.generator_quality import generated
@@ -122,7 +123,7 @@ def test_the_real_sample_has_what_the_rivals_lack():
     for cell in ("E003", "E123"):
         table, split = published.read_splits(raw, cell)
         column = rpkm[cell]
-        y = expression.numeric_labels(column.reindex(table.gene_id).to_numpy(), column.median())
+        y = numeric_labels(column.reindex(table.gene_id).to_numpy(), column.median())
         X = published.halve_h3k4me3(table.X, table.gene_id, raw / cell)
         cells.append(CellType(cell, table.gene_id, X, y, split))
     trainer = trained(cells, steps=250, batch_size=64, learning_rate=1e-3)

@@ -30,7 +30,7 @@ def test_the_same_distribution_cannot_be_separated_and_another_can():
 
 
 @given(st.integers(0, 10_000), st.integers(3, 12), st.integers(3, 12))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_mmd_equals_its_definition(seed, n, m):
     rng = np.random.default_rng(seed)
     a, b = rng.normal(size=(n, 4)), rng.normal(size=(m, 4)) + 1
@@ -52,7 +52,7 @@ def test_coverage_is_all_within_and_none_far_away():
 
 
 @given(st.integers(0, 100), st.integers(10, 60), st.integers(10, 60))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_halves_are_of_equal_size_and_share_no_gene(seed, n, examples):
     test = a_set(n, 1)
     a, b = quality.halves(test, examples, seed)

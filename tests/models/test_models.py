@@ -131,7 +131,7 @@ def test_deepchrome_is_the_published_convolution(pooling, stride):
 REDUCTIONS = {"max": np.max, "min": np.min, "sum": np.sum, "mean": np.mean, "median": np.median}
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**31 - 1), st.sampled_from([99, 100]))
 def test_reductions_agree_with_numpy(seed, bins):
     X = np.random.default_rng(seed).integers(0, 30, (6, bins, 5)).astype(np.uint16)

@@ -11,7 +11,7 @@ from deepchrome.training.ranking import FEW, auroc_batched
 from scores import both_classes
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(both_classes, min_size=1, max_size=FEW + 1))
 def test_batched_auroc_agrees_with_scikit_learn_whatever_the_padding(pairs):
     longest = max(len(label) for label, _ in pairs) + 2

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from deepchrome.data.label_rules import Audit, audit
 from deepchrome.data.sources import expression, published
-from deepchrome.data.sources.expression import Audit
 from deepchrome.errors import DeepChromeError, listing
 
 
@@ -67,6 +67,6 @@ def audit_labels(raw: Path, on_cell: Callable[[], None] = lambda: None) -> Label
                 raise DeepChromeError(f"{path}: none of the {len(gene_id):,} genes of {cell}")
             unknown.update(gene_id[~known])
             median = float(rpkm[cell].median())
-            audits.append(expression.audit(cell, label[known], values[known], median))
+            audits.append(audit(cell, label[known], values[known], median))
         on_cell()
     return LabelAudit(audits, skipped, sorted(unknown))

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from deepchrome.data.label_rules import Audit, audit, numeric_labels
 from deepchrome.data.sources import expression
 from deepchrome.data.sources.published import Table
 from deepchrome.errors import DeepChromeError, listing
@@ -12,7 +13,7 @@ from deepchrome.errors import DeepChromeError, listing
 
 def make_labels(
     cell: str, table: Table, rpkm: pd.Series | None, rule: str, raw: Path
-) -> tuple[pd.DataFrame, expression.Audit | None]:
+) -> tuple[pd.DataFrame, Audit | None]:
     """Return the rows of labels.parquet for one cell type, and the audit of its published labels.
 
     rpkm: the cell type's column over the genes whose median makes the labels, or None where there
@@ -40,8 +41,8 @@ def make_labels(
     median = float(rpkm.median())
     rows["rpkm"] = values
     if rule == "rpkm":
-        rows["label"] = expression.numeric_labels(values, median)
+        rows["label"] = numeric_labels(values, median)
     if table.label is None:
         return rows, None
-    audited = expression.audit(cell, table.label[~unknown], values[~unknown], median)
+    audited = audit(cell, table.label[~unknown], values[~unknown], median)
     return rows, audited

@@ -15,7 +15,7 @@ from scipy.stats import mannwhitneyu
 from deepchrome import MARKS, seals
 from deepchrome.data.copies import fingerprints
 from deepchrome.data.dataset import REMEDY
-from deepchrome.data.sources.expression import numeric_labels, text_labels
+from deepchrome.data.label_rules import numeric_labels, text_labels
 
 ENOUGH_GENES = 200
 """Statistical checks of fewer genes would fail by chance; they are left out."""

@@ -57,14 +57,13 @@ def read_published(
     Raises DeepChromeError for every fault of a file.
     """
     rpkm = _read_expression(part, labels)
-    source = named_table(genes, part.whole)
-    table_of_genes = read_genes(source)
-    _, assemblies = agreeing(part.path, table_of_genes, source, {})
+    known = read_genes(named_table(genes, part.whole))
+    _, assemblies = agreeing(part.path, known.genes, known.source, {}, known.assembly)
     tables: dict[str, published.Table] = {}
     splits: dict[str, pd.Series] = {}
     for cell, (table, split) in zip(part.cells, read_cells(part), strict=True):
         tables[cell], splits[cell] = table, pd.Series(split, table.gene_id)
-    notes = []
+    notes = list(known.notes)
     repeated = sorted({gene for table in tables.values() for gene in table.repeated})
     if repeated:
         notes.append(
@@ -72,9 +71,25 @@ def read_published(
             f"{listing(repeated, 7)}"
         )
     every = pd.Index(np.unique(np.concatenate([table.gene_id for table in tables.values()])))
-    there = table_of_genes.reindex(every).assign(truncated=None)
+    there = known.genes.reindex(every).assign(truncated=None)
+    placed = int(there["tss"].notna().sum())
+    if not placed:
+        raise DeepChromeError(
+            f"{part.path}: no gene in common with {known.source}, which has "
+            f"{listing(known.genes.index, 3)}; expected the ids of the counts, such as "
+            f"{listing(every, 3)}"
+        )
+    if placed < len(every):
+        notes.append(
+            f"{part.path}: {len(every) - placed:,} of {len(every):,} genes are not in "
+            f"{known.source}: where they lie is unknown"
+        )
+    warnings = []
+    if rpkm is not None:
+        shown = rpkm[[cell for cell in part.cells if cell in rpkm]]
+        warnings = expression.doubts(shown, part.path / expression.FILE_NAME)
     return RawData(
-        part, tables, splits, there, rpkm, "counts", doubled, assemblies, notes, warnings=[]
+        part, tables, splits, there, rpkm, "counts", doubled, assemblies, notes, warnings
     )
 
 
@@ -113,7 +128,7 @@ def read_samples(
         doubled=False,
         assemblies=measured.assemblies,
         notes=notes,
-        warnings=measured.warnings,
+        warnings=[*folder.warnings, *measured.warnings],
     )
 
 
@@ -123,8 +138,8 @@ def one_kind(parts: list[RawData]) -> str:
     if len(kinds) > 1:
         raise DeepChromeError(
             f"{kinds['counts']} gives counts of reads and {kinds['signal']} signal (bigWig, "
-            "bedGraph, reads.depth: cpm or an input control); a dataset holds one kind. Give reads for "
-            "both, with reads.depth: raw and reads.input: ignore"
+            "bedGraph, reads.depth: cpm or an input control); a dataset holds one kind. Give "
+            "reads for both, with reads.depth: raw and reads.input: ignore"
         )
     return next(iter(kinds))
 

@@ -17,7 +17,7 @@ import pyarrow.csv
 
 from deepchrome import MARKS, N_BINS, SPLITS
 from deepchrome.data import reference
-from deepchrome.data.sources.expression import text_labels
+from deepchrome.data.label_rules import text_labels
 from deepchrome.params import SimulateParams
 from deepchrome.simulation import simulator
 

@@ -22,6 +22,7 @@ from deepchrome.data.dataset import (
     write_labels,
     write_signals,
 )
+from deepchrome.data.label_rules import Audit
 from deepchrome.data.labels import make_labels
 from deepchrome.data.raw_data import (
     RawData,
@@ -32,7 +33,7 @@ from deepchrome.data.raw_data import (
     read_samples,
     source_of,
 )
-from deepchrome.data.sources import expression, published
+from deepchrome.data.sources import published
 from deepchrome.data.sources.combined import Part, chosen, parts_of
 from deepchrome.data.sources.counting import FileMeter
 from deepchrome.data.sources.genes import orient
@@ -134,7 +135,7 @@ def run(
         )
         audits = [result.audit for result in done if result.audit is not None]
         plots_out.mkdir()
-        columns = [*expression.Audit.__dataclass_fields__, "verdict"]
+        columns = [*Audit.__dataclass_fields__, "verdict"]
         pd.DataFrame([audit.row() for audit in audits], columns=columns).to_csv(
             plots_out / "labels.csv", index=False
         )
@@ -212,7 +213,7 @@ class CellRecord:
     """What is left of a cell type once its signals are written."""
 
     labels: pd.DataFrame
-    audit: expression.Audit | None
+    audit: Audit | None
     hash: str
     training: dict[str, object]
 
@@ -237,7 +238,7 @@ def write_cell(
     return CellRecord(labels, audit, content_hash(whole), training)
 
 
-def report_audit(audits: list[expression.Audit], rule: str) -> None:
+def report_audit(audits: list[Audit], rule: str) -> None:
     """Say what the audit found; warn where wrong labels are about to be used."""
     disagree = sum(audit.disagree for audit in audits)
     if not disagree:

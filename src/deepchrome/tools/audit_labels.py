@@ -7,8 +7,8 @@ from rich.table import Table
 
 from deepchrome.console import console, progress
 from deepchrome.data.audit import LabelAudit, audit_labels
+from deepchrome.data.label_rules import Audit
 from deepchrome.data.sources import published
-from deepchrome.data.sources.expression import Audit
 from deepchrome.errors import listing
 
 

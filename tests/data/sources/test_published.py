@@ -10,7 +10,7 @@ from deepchrome.data.sources import published
 from deepchrome.errors import DeepChromeError
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     counts=hnp.arrays(
         np.int64,

@@ -93,7 +93,7 @@ def random_reads(rng: np.random.Generator, n: int, longest: int = 400) -> list[R
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(

@@ -1,138 +1,213 @@
-"""Roadmap's expression table and the labels made from it."""
+"""Expression tables: Roadmap's and one's own, as nf-core, R and others write them."""
 
-import gzip
-import zlib
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from deepchrome.errors import DeepChromeError, listing
+from deepchrome.data.sources.genes import without_version
+from deepchrome.data.sources.names import GENE_NAME
+from deepchrome.data.sources.text import open_text, unquoted
+from deepchrome.errors import DeepChromeError, listing, nearest
 
 FILE_NAME = "57epigenomes.RPKM.pc.gz"
 """The name of the table in the Roadmap data portal and beside raw data."""
 
+TABLE = "expression.tsv"
+"""The name of a table of one's own."""
+
+
+IDS = ("gene_id", "geneid", "gene", "gene_name", "ensembl_gene_id", "ensembl_id", "name", "id", "")
+"""What heads the column of gene ids, in lower case; "" in tables that R or pandas wrote."""
+
+_EXPECTED = "a table of expression: gene_id and a column for each cell type, separated by tabs"
+
 
 def read_rpkm(path: Path) -> pd.DataFrame:
-    """Read an expression table, plain or gzip: shape=(genes, cell types), indexed by gene_id.
+    """Read Roadmap's expression table: shape=(genes, cell types), indexed by gene_id.
 
-    Every data row of Roadmap's file ends in a tab, which would shift
-    pandas' columns by one; here the header says how many columns there are. Values are as printed,
-    RPKM, FPKM or TPM.
-    Raises DeepChromeError for a damaged file, a repeated gene or a value that is not a number >= 0.
+    Raises DeepChromeError as `read_columns` does; every column is a cell type.
     """
-    try:
-        with open(path, "rb") as start:
-            packed = path.suffix == ".gz" or start.read(2) == b"\x1f\x8b"
-        with (gzip.open if packed else open)(path, "rt", encoding="utf-8") as file:
-            header = file.readline().rstrip("\n").rstrip("\t").split("\t")
-            if header[0] != "gene_id" or len(header) < 2:
-                raise DeepChromeError(
-                    f"{path}: line 1: found {' '.join(header)[:60]!r}, "
-                    "expected 'gene_id' and the cell types, separated by tabs"
-                )
-            table = pd.read_csv(
-                file,
-                sep="\t",
-                header=None,
-                index_col=False,
-                dtype=str,
-                keep_default_na=False,
-                na_filter=False,
-                names=[*header, "end"],
-            )
-    except FileNotFoundError:
+    return read_columns(path, None)[0]
+
+
+def of_folder(
+    raw: Path, known: list[str], cells: list[str]
+) -> tuple[pd.DataFrame, Path, list[str]]:
+    """Return the expression of the wanted cell types, the file and notes on it.
+
+    raw: a folder with expression.tsv or Roadmap's table. known: all cell types of the folder.
+    Gene ids have no version. Raises DeepChromeError where there is no table, or two, and for every
+    fault of it.
+    """
+    own = [raw / f"{TABLE}{end}" for end in ("", ".gz", ".bgz")]
+    found = [path for path in (*own, raw / FILE_NAME) if path.is_file()]
+    if len(found) != 1:
         raise DeepChromeError(
-            f"{path}: no such file; expected Roadmap's expression table ({FILE_NAME})"
-        ) from None
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DeepChromeError(
-            f"{path}: damaged gzip file ({error}); download or copy it again"
-        ) from None
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DeepChromeError(f"{path}: not an expression table: {error}") from None
-    if not len(table):
-        raise DeepChromeError(f"{path}: no genes after the header")
-    longer = table["end"].fillna("") != ""
-    if longer.any():
-        row = int(np.argmax(longer))
-        raise DeepChromeError(
-            f"{path}: line {row + 2}: gene {table['gene_id'].iloc[row]}: more columns than the "
-            f"header has ({len(header)})"
+            f"{raw}: {listing(path.name for path in found) or 'no expression table'} here; "
+            f"expected one of {TABLE}, {TABLE}.gz (gene_id and a column for each cell "
+            f"type) and Roadmap's {FILE_NAME}"
         )
-    table = table.drop(columns="end").set_index("gene_id")
-    repeated = table.index[table.index.duplicated()]
+    path = found[0]
+    rpkm, notes = read_columns(path, cells, known)
+    rpkm.index = pd.Index(without_version(pd.Series(rpkm.index)), name="gene_id")
+    repeated = rpkm.index[rpkm.index.duplicated()]
     if len(repeated):
-        raise DeepChromeError(f"{path}: gene {listing(repeated)} stands there more than once")
-    if table.columns.has_duplicates:
-        raise DeepChromeError(f"{path}: line 1: a cell type stands there more than once")
-    values = table.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
+        raise DeepChromeError(
+            f"{path}: gene {listing(repeated)} stands there more than once, in several versions"
+        )
+    return rpkm, path, notes
+
+
+def read_columns(
+    path: Path, cells: list[str] | None, known: list[str] | None = None
+) -> tuple[pd.DataFrame, list[str]]:
+    """Read columns of an expression table, plain or gzip, and notes on it.
+
+    cells: the columns wanted; None: all. known: columns that are cell types as well; any other is
+    noted. Values are as printed, RPKM, FPKM or TPM: shape=(genes, cell types), indexed by gene_id.
+    R's quotes, a header that lacks the name of the first column (R's write.table) and the tab that
+    ends every data row of Roadmap's table are understood.
+    Raises DeepChromeError, with the physical line, for a repeated gene or column, a value that is
+    no number of at least 0, a row of another length, and a cell type that is not there.
+    """
+    lines, header, rows = _rows(path)
+    notes = []
+    if rows and len(rows[0]) == len(header) + 1 and header[0].lower() not in IDS:
+        header = ["", *header]
+        notes.append(f"{path}: the header lacks the first column's name; taken for gene_id")
+    at = _id_column(path, lines[0], header)
+    found = [name for i, name in enumerate(header) if i != at]
+    wanted = found if cells is None else list(cells)
+    lacking = [cell for cell in wanted if cell not in found]
+    if lacking:
+        raise DeepChromeError(
+            f"{path}: no column for cell type {listing(lacking)}{nearest(lacking[0], found)}; "
+            f"found {listing(found, 10)}"
+        )
+    repeated = sorted({name for name in wanted if found.count(name) > 1})
+    if repeated:
+        raise DeepChromeError(f"{path}: line {lines[0]}: column {listing(repeated)} stands twice")
+    others = [name for name in found if name not in wanted and name not in (known or [])]
+    if others:
+        notes.append(f"{path}: columns of no cell type here are left out: {listing(others, 10)}")
+    columns = [i for i, name in enumerate(header) if i != at and name in wanted]
+    genes, texts = [], []
+    for number, row in zip(lines[1:], rows, strict=True):
+        if len(row) != len(header):
+            raise DeepChromeError(
+                f"{path}: line {number}: gene {row[at] if len(row) > at else row[0]}: found "
+                f"{len(row)} columns, expected {len(header)} as in the header"
+            )
+        genes.append(row[at])
+        texts.append([row[i] for i in columns])
+    _check_genes(path, lines[1:], genes)
+    names = [header[i] for i in columns]
+    values = _numbers(path, lines[1:], genes, names, texts)
+    table = pd.DataFrame(values, index=pd.Index(genes, name="gene_id", dtype=object), columns=names)
+    return table[wanted], notes
+
+
+def _rows(path: Path) -> tuple[list[int], list[str], list[list[str]]]:
+    """Return physical line numbers, header and rows; blank lines and comments are none."""
+    lines, rows = [], []
+    with open_text(path, _EXPECTED) as file:
+        for number, line in enumerate(file, start=1):
+            text = line.rstrip("\r\n")
+            if number == 1 and text.startswith("#1.") and text[3:].strip().isdigit():
+                raise DeepChromeError(
+                    f"{path}: a GCT file; take its first two lines and the column Description out"
+                )
+            if text.strip() and not text.startswith("#"):
+                lines.append(number)
+                rows.append([unquoted(cell) for cell in text.split("\t")])
+    if not rows:
+        raise DeepChromeError(f"{path}: nothing but comments; expected {_EXPECTED}")
+    header = rows.pop(0)
+    while len(header) > 1 and not header[-1]:
+        header.pop()
+    if len(header) < 2:
+        raise DeepChromeError(
+            f"{path}: line {lines[0]}: found {header[0][:60]!r}, expected 'gene_id' and the cell "
+            "types, separated by tabs"
+        )
+    if not rows:
+        raise DeepChromeError(f"{path}: no genes after the header")
+    for row in rows:
+        if len(row) == len(header) + 1 and not row[-1]:  # Roadmap's rows end in a tab
+            row.pop()
+    return lines, header, rows
+
+
+def _id_column(path: Path, line: int, header: list[str]) -> int:
+    """Return the place of the column of gene ids."""
+    lower = [name.lower() for name in header]
+    if "gene_id" in lower:
+        return lower.index("gene_id")
+    if lower[0] in IDS:
+        return 0
+    raise DeepChromeError(
+        f"{path}: line {line}: found {' '.join(header)[:60]!r}, expected 'gene_id' and the cell "
+        "types, separated by tabs"
+    )
+
+
+def _check_genes(path: Path, lines: list[int], genes: list[str]) -> None:
+    seen: dict[str, int] = {}
+    for number, gene in zip(lines, genes, strict=True):
+        if not GENE_NAME.fullmatch(gene):
+            raise DeepChromeError(
+                f"{path}: line {number}: gene_id: found {gene[:60]!r}, expected an id of letters, "
+                "digits and _.:()@|+,'*~-, 100 at most"
+            )
+        if seen.setdefault(gene, number) != number:
+            raise DeepChromeError(
+                f"{path}: gene {gene} stands there more than once, in lines {seen[gene]} and "
+                f"{number}"
+            )
+
+
+def _numbers(
+    path: Path, lines: list[int], genes: list[str], names: list[str], texts: list[list[str]]
+) -> np.ndarray:
+    """Return text as numbers, shape=(genes, cell types)."""
+    written = pd.DataFrame(texts, dtype=object)
+    values = written.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
     bad = ~(np.isfinite(values) & (values >= 0))
     if bad.any():
         row, column = (int(i) for i in np.argwhere(bad)[0])
         raise DeepChromeError(
-            f"{path}: line {row + 2}: gene {table.index[row]}, cell type {table.columns[column]}: "
-            f"found {table.iloc[row, column]!r}, expected an RPKM (a number of at least 0)"
+            f"{path}: line {lines[row]}: gene {genes[row]}, cell type {names[column]}: found "
+            f"{texts[row][column][:40]!r}, expected an RPKM, FPKM or TPM (a number of at least 0)"
         )
-    return pd.DataFrame(values, index=table.index.astype(str), columns=table.columns)
+    return values
 
 
-def numeric_labels(rpkm: np.ndarray, median: float) -> np.ndarray:
-    """Return 1 where the RPKM is above the median, else 0 (int8)."""
-    return (np.asarray(rpkm) > median).astype(np.int8)
+def doubts(rpkm: pd.DataFrame, path: Path) -> list[str]:
+    """Return warnings of what is unusual for RPKM, FPKM or TPM, by cell type.
 
-
-def text_labels(rpkm: np.ndarray, median: float) -> np.ndarray:
-    """Return the labels as the published archive has them: numbers compared **as text** (int8).
-
-    `"13.316" > "3.329"` is false, so an RPKM of 13 is called low. Both sides are printed with
-    three decimals. The comparison explains the published labels of 55 of 56 cell types.
+    rpkm: shape=(genes, cell types). Raises DeepChromeError for a cell type whose genes all have one
+    value: none is high.
     """
-    threshold = f"{median:.3f}"
-    return np.array([f"{value:.3f}" > threshold for value in rpkm], np.int8)
-
-
-@dataclass(frozen=True)
-class Audit:
-    """How the published labels of one cell type compare with its expression.
-
-    `disagree`: published labels that differ from the numeric rule. `explained`: those of them that
-    the text comparison gives. `verdict`: "numeric" (none differ), "text" (all but at most 1% of
-    those that differ are explained) or "unexplained".
-    """
-
-    cell: str
-    genes: int
-    high: float
-    published_high: float
-    disagree: int
-    explained: int
-
-    @property
-    def verdict(self) -> str:
-        if not self.disagree:
-            return "numeric"
-        return "text" if self.explained >= 0.99 * self.disagree else "unexplained"
-
-    def row(self) -> dict[str, object]:
-        """Return the audit as a row of a table."""
-        return {**asdict(self), "verdict": self.verdict}
-
-
-def audit(cell: str, published_label: np.ndarray, rpkm: np.ndarray, median: float) -> Audit:
-    """Compare published labels, shape=(genes,), with RPKM, shape=(genes,).
-
-    median: over **all** genes of the expression table.
-    """
-    numeric = numeric_labels(rpkm, median)
-    differs = published_label != numeric
-    explained = differs & (published_label == text_labels(rpkm, median))
-    return Audit(
-        cell=cell,
-        genes=len(rpkm),
-        high=round(float(numeric.mean()), 4),
-        published_high=round(float(np.mean(published_label)), 4),
-        disagree=int(differs.sum()),
-        explained=int(explained.sum()),
-    )
+    warnings = []
+    constant = [cell for cell in rpkm if len(rpkm) > 1 and rpkm[cell].nunique() == 1]
+    if constant:
+        raise DeepChromeError(
+            f"{path}: cell type {listing(constant)} has the same value in all {len(rpkm):,} genes, "
+            "so that none is high; expected RPKM, FPKM or TPM"
+        )
+    whole = [cell for cell in rpkm if (rpkm[cell] % 1 == 0).all() and rpkm[cell].max() > 1]
+    if whole:
+        warnings.append(
+            f"{path}: all values of {listing(whole)} are whole numbers. Are they counts of reads? "
+            "Counts follow the length of genes; expected RPKM, FPKM or TPM"
+        )
+    median = rpkm.median()
+    zero = [cell for cell in rpkm if median[cell] == 0]
+    if zero:
+        high = (rpkm[zero] > 0).mean()
+        warnings.append(
+            f"{path}: half of the genes of {listing(zero)} or more have no expression: the median "
+            f"is 0 and 'high' means above 0 ({high.min():.0%} to {high.max():.0%} of the genes)"
+        )
+    return warnings

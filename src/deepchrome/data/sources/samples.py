@@ -2,7 +2,8 @@
 
 samples.tsv          cell, mark, path (relative to the folder), perhaps replicate; the mark "input"
                      is a control
-genes.gtf|bed|tsv    where genes lie, perhaps .gz; without it, the table that data.genes names
+genes.gtf|bed|tsv    where genes lie, or any GTF or GFF3 file, perhaps .gz; without one, the table
+                     that data.genes names
 expression.tsv       gene_id and a column for each cell type, RPKM, FPKM or TPM; perhaps .gz
 chrom.sizes          lengths of chromosomes (UCSC's format); needed for other genomes than human
 
@@ -21,15 +22,13 @@ from deepchrome import MARKS
 from deepchrome.data.sources import assemblies, expression, reads, signal
 from deepchrome.data.sources.assemblies import Assembly
 from deepchrome.data.sources.chromosomes import Naming
-from deepchrome.data.sources.genes import named_table, read_genes, without_version
+from deepchrome.data.sources.genes import find_table, read_genes
 from deepchrome.data.sources.names import EID, check_cell, check_distinct
 from deepchrome.data.sources.text import open_text
 from deepchrome.errors import DeepChromeError, listing, nearest
 from deepchrome.files import lies_in
 
 SAMPLES = "samples.tsv"
-GENES = ("genes.gtf", "genes.bed", "genes.tsv")
-EXPRESSION = "expression.tsv"
 
 INPUT = "input"
 """What samples.tsv calls the control of a cell type: reads without an antibody."""
@@ -66,7 +65,7 @@ class SampleFolder:
     `genes`: symbol, chrom, tss and strand of the genes that have expression, by gene_id, sorted.
     `rpkm`: of these genes, shape=(genes, cell types). `assemblies`: those that the files may be of.
     `naming`: how files may name chromosomes. `headers`: lengths that files state.
-    `notes`: what deserves attention.
+    `notes`: what deserves attention. `warnings`: what may make labels wrong.
     """
 
     raw: Path
@@ -78,6 +77,7 @@ class SampleFolder:
     naming: Naming
     headers: dict[Path, dict[str, int]]
     notes: list[str]
+    warnings: list[str]
 
     @property
     def cells(self) -> list[str]:
@@ -248,15 +248,18 @@ def read(raw: Path, cells: list[str], genes: str, whole: Path, with_input: bool)
         for sample in everything
         if sample.cell in cells and (with_input or sample.mark != INPUT)
     ]
-    table, genes_from = _gene_table(raw, genes, whole)
-    rpkm = _expression(raw, [sample.cell for sample in everything], cells)
+    known = read_genes(find_table(raw, genes, whole))
+    table, genes_from = known.genes, known.source
+    rpkm, expression_from, notes = expression.of_folder(
+        raw, [sample.cell for sample in everything], cells
+    )
+    notes = [*known.notes, *notes]
     both = table.index.intersection(rpkm.index).sort_values()
     if not len(both):
         raise DeepChromeError(
             f"{raw}: no gene in common: the expression table has {listing(rpkm.index, 3)}, "
             f"{genes_from} has {listing(table.index, 3)}; expected the same ids, such as Ensembl's"
         )
-    notes = []
     for missing, what in (
         (len(table) - len(both), f"genes of {genes_from} have no expression and are left out"),
         (len(rpkm) - len(both), f"genes of the expression table are not in {genes_from}"),
@@ -265,58 +268,12 @@ def read(raw: Path, cells: list[str], genes: str, whole: Path, with_input: bool)
             notes.append(f"{raw}: {missing:,} {what}")
     table = table.loc[both]
     headers = dict(_headers(samples))
-    naming, agreeing = assemblies.agreeing(raw, table, genes_from, headers)
+    naming, agreeing = assemblies.agreeing(raw, table, genes_from, headers, known.assembly)
+    rpkm = rpkm.loc[both]
+    warnings = expression.doubts(rpkm, expression_from)
     return SampleFolder(
-        raw, samples, table, genes_from, rpkm.loc[both, cells], agreeing, naming, headers, notes
+        raw, samples, table, genes_from, rpkm, agreeing, naming, headers, notes, warnings
     )
-
-
-def _gene_table(raw: Path, named: str, whole: Path) -> tuple[pd.DataFrame, str]:
-    found = [raw / f"{name}{end}" for name in GENES for end in ("", ".gz")]
-    found = [path for path in found if path.is_file()]
-    if len(found) > 1:
-        raise DeepChromeError(
-            f"{raw}: two gene tables, {listing(path.name for path in found)}; keep one"
-        )
-    source = str(found[0]) if found else named_table(named, whole)
-    return read_genes(source), source
-
-
-def _expression(raw: Path, known: list[str], cells: list[str]) -> pd.DataFrame:
-    """Return the expression of the wanted cell types, gene ids without version.
-
-    known: all cell types of the folder; its own table may have no other.
-    """
-    own = [raw / f"{EXPRESSION}{end}" for end in ("", ".gz")]
-    found = [path for path in (*own, raw / expression.FILE_NAME) if path.is_file()]
-    if len(found) != 1:
-        raise DeepChromeError(
-            f"{raw}: {listing(path.name for path in found) or 'no expression table'} here; "
-            f"expected one of {EXPRESSION}, {EXPRESSION}.gz (gene_id and a column for each cell "
-            f"type) and Roadmap's {expression.FILE_NAME}"
-        )
-    path = found[0]
-    rpkm = expression.read_rpkm(path)
-    if path in own:
-        unknown = [cell for cell in rpkm.columns if cell not in known]
-        if unknown:
-            raise DeepChromeError(
-                f"{path}: line 1: unknown cell type {listing(unknown)}"
-                f"{nearest(unknown[0], set(known))} The samples are of "
-                f"{listing(sorted(set(known)))}"
-            )
-    lacking = [cell for cell in cells if cell not in rpkm.columns]
-    if lacking:
-        raise DeepChromeError(
-            f"{path}: no column for cell type {listing(lacking)}{nearest(lacking[0], rpkm.columns)}"
-        )
-    rpkm.index = pd.Index(without_version(pd.Series(rpkm.index)))
-    repeated = rpkm.index[rpkm.index.duplicated()]
-    if len(repeated):
-        raise DeepChromeError(
-            f"{path}: gene {listing(repeated)} stands there more than once, in several versions"
-        )
-    return rpkm
 
 
 def _headers(samples: list[Sample]) -> Iterator[tuple[Path, dict[str, int]]]:

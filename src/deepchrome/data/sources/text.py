@@ -67,3 +67,9 @@ def open_text(path: Path, expected: str) -> Iterator[IO[str]]:
         raise damaged_gzip(path, error) from None
     except OSError as error:
         raise DeepChromeError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def unquoted(cell: str) -> str:
+    """Return a cell without the quotes that R puts around text."""
+    cell = cell.strip()
+    return cell[1:-1] if len(cell) > 1 and cell[0] == cell[-1] == '"' else cell

@@ -1,0 +1,258 @@
+"""Formats of gene tables (TSV, GTF, GFF3, BED), told apart by what a file holds, not by its name.
+
+Each is read as rows of text with their physical line numbers; `genes` checks them.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import IO
+from urllib.parse import unquote
+
+from deepchrome.data.sources.text import open_text, unquoted
+from deepchrome.errors import DeepChromeError, listing
+
+EXPECTED = "a gene table (TSV, GTF, GFF3 or BED)"
+
+_GENE = re.compile(r"(\w+_)?(pseudo)?gene")
+"""Features that are genes: Ensembl's GFF3 calls some ncRNA_gene or pseudogene."""
+
+_ASSEMBLY = re.compile(
+    r"\b(GRC[a-z]*\d+|NCBI36|NCBIM37|hg\d+|mm\d+|hs1|T2T-CHM13v2\.0|BDGP6|WBcel235)"
+)
+_UCSC = {
+    "NCBI36": "hg18",
+    "GRCh37": "hg19",
+    "GRCh38": "hg38",
+    "T2T-CHM13v2.0": "hs1",
+    "NCBIM37": "mm9",
+    "GRCm38": "mm10",
+    "GRCm39": "mm39",
+    "BDGP6": "dm6",
+    "WBcel235": "ce11",
+}
+"""What UCSC calls an assembly."""
+
+
+@dataclass
+class Rows:
+    """What a gene table holds, as text.
+
+    `genes`: for each gene its line, id, symbol (or None), chromosome, strand, and start and end
+    (first and last base, 1-based) or the TSS alone (twice). `assembly`: what the header names, in
+    UCSC's words. `notes`: what deserves attention.
+    """
+
+    genes: list[tuple[int, str, str | None, str, str, str, str]] = field(default_factory=list)
+    assembly: str | None = None
+    notes: list[str] = field(default_factory=list)
+    first_base: int = 1
+    """The number of a chromosome's first base in column start."""
+    place: tuple[str, str] = ("start", "end")
+    """The columns of the first and the last base."""
+
+
+def read_rows(path: Path) -> Rows:
+    """Read a gene table of any of the formats.
+
+    Raises DeepChromeError with the line where it is none of them.
+    """
+    with open_text(path, EXPECTED) as file:
+        comments, lines = _header(file)
+        number, first = next(lines, (0, ""))
+        if not number:
+            raise DeepChromeError(f"{path}: no genes here; expected {EXPECTED}")
+        read = _reader(first.split("\t"))
+        rows = read(path, chain([(number, first)], lines))
+    if read is _read_gff and not rows.genes:
+        rows = _from_transcripts(path)
+    rows.assembly = _assembly(comments)
+    return rows
+
+
+def _header(file: IO[str]) -> tuple[list[str], Iterator[tuple[int, str]]]:
+    """Return the comments before the first line of data, and the numbered lines of data."""
+    comments: list[str] = []
+    numbered = _data(file, comments)
+    first = next(numbered, None)
+    return comments, chain([first] if first else [], numbered)
+
+
+def _data(file: IO[str], comments: list[str] | None = None) -> Iterator[tuple[int, str]]:
+    """Yield lines that hold data, with their physical numbers."""
+    for number, line in enumerate(file, start=1):
+        text = line.rstrip("\r\n")
+        if text.startswith("#"):
+            if comments is not None:
+                comments.append(text)
+        elif text.strip() and not text.startswith(("track ", "browser ")):
+            yield number, text
+
+
+def _assembly(comments: list[str]) -> str | None:
+    """Return the assembly that comments name: the last of the first line that names any.
+
+    GENCODE writes "..., version 35 (Ensembl 101), mapped to GRCh37 with gencode-backmap".
+    """
+    for comment in comments:
+        if re.match(r"#+!?\s*(description|genome-build|genome-version|genome)\b", comment):
+            found = _ASSEMBLY.findall(comment)
+            if found:
+                return _UCSC.get(found[-1], found[-1])
+    return None
+
+
+def _reader(fields: list[str]) -> Callable[[Path, Iterator[tuple[int, str]]], Rows]:
+    """Return what reads a file whose first line of data has these fields."""
+    if len(fields) >= 8 and fields[3].strip().isdigit() and fields[6] in ("+", "-", ".", "?"):
+        return _read_gff
+    if len(fields) >= 3 and fields[1].strip().isdigit() and fields[2].strip().isdigit():
+        return _read_bed
+    return _read_tsv
+
+
+# --- TSV and BED ----------------------------------------------------------------------------------
+
+
+def _read_tsv(path: Path, lines: Iterator[tuple[int, str]]) -> Rows:
+    first, header = next(lines)
+    columns = [unquoted(name) for name in header.split("\t")]
+    place = ["start", "end"] if "tss" not in columns and "start" in columns else ["tss"]
+    needed = ["gene_id", "chrom", *place, "strand"]
+    missing = [name for name in needed if name not in columns]
+    if missing:
+        raise DeepChromeError(
+            f"{path}: line {first}: no column {listing(missing)}; expected gene_id, chrom, tss "
+            "(or start and end), strand and, if known, symbol, separated by tabs (or a GTF, GFF3 "
+            f"or BED file); found {listing((name[:40] for name in columns), 10)}"
+        )
+    repeated = sorted({name for name in needed if columns.count(name) > 1})
+    if repeated:
+        raise DeepChromeError(
+            f"{path}: line {first}: column {listing(repeated)} stands there more than once"
+        )
+    rows = Rows(place=(place[0], place[-1]))
+    for number, line in lines:
+        cells = [unquoted(cell) for cell in line.split("\t")]
+        if len(cells) != len(columns):
+            raise DeepChromeError(
+                f"{path}: line {number}: found {len(cells)} columns, expected {len(columns)}"
+            )
+        row = dict(zip(columns, cells, strict=True))
+        begin, end = row[place[0]], row[place[-1]]
+        symbol = row.get("symbol") or None
+        rows.genes.append((number, row["gene_id"], symbol, row["chrom"], row["strand"], begin, end))
+    return rows
+
+
+def _read_bed(path: Path, lines: Iterator[tuple[int, str]]) -> Rows:
+    rows = Rows(first_base=0)
+    for number, line in lines:
+        cells = line.split("\t")
+        if len(cells) < 6:
+            raise DeepChromeError(
+                f"{path}: line {number}: found {len(cells)} columns, expected at least 6 "
+                "(chromosome, start, end, gene id, score, strand)"
+            )
+        chrom, begin, end, gene, _, strand = (cell.strip() for cell in cells[:6])
+        rows.genes.append((number, gene, None, chrom, strand, begin, end))
+    return rows
+
+
+# --- GTF and GFF3 ---------------------------------------------------------------------------------
+
+
+def _read_gff(path: Path, lines: Iterator[tuple[int, str]]) -> Rows:
+    """Read the genes of a GTF or GFF3 file."""
+    rows = Rows()
+    for number, line in lines:
+        if line.startswith(">"):  # GFF3 may end in sequences
+            break
+        chrom, _, rest = line.partition("\t")
+        _, _, rest = rest.partition("\t")
+        feature, _, _ = rest.partition("\t")
+        if _GENE.fullmatch(feature):
+            begin, end, strand, attributes = _fields(path, number, line)
+            gene, symbol = _names(path, number, attributes)
+            rows.genes.append((number, gene, symbol, chrom, strand, begin, end))
+    return rows
+
+
+def _fields(path: Path, number: int, line: str) -> tuple[str, str, str, dict[str, str]]:
+    cells = line.split("\t")
+    if len(cells) < 9:
+        raise DeepChromeError(
+            f"{path}: line {number}: found {len(cells)} columns, expected the 9 of GTF and GFF3"
+        )
+    return cells[3].strip(), cells[4].strip(), cells[6].strip(), attributes_of(cells[8])
+
+
+def attributes_of(text: str) -> dict[str, str]:
+    """Return the attributes of a line, of GTF (key "value";) or GFF3 (key=value;)."""
+    if re.match(r"\s*[\w.-]+=", text):
+        pairs = (pair.partition("=") for pair in text.strip().split(";"))
+        return {key.strip(): unquote(value) for key, _, value in pairs if key.strip()}
+    found = re.findall(r'([\w.-]+)\s+(?:"([^"]*)"|([^\s;"]+))\s*(?:;|$)', text)
+    return {key: quoted or bare for key, quoted, bare in reversed(found)}  # the first one counts
+
+
+def _names(path: Path, number: int, attributes: dict[str, str]) -> tuple[str, str | None]:
+    """Return the id and the symbol of a gene's line."""
+    gene = attributes.get("gene_id") or re.sub(r"^gene[:-]", "", attributes.get("ID", ""))
+    if not gene:
+        raise DeepChromeError(
+            f"{path}: line {number}: a gene without id; expected gene_id, or ID in GFF3, among "
+            "its attributes"
+        )
+    symbol = next((attributes[k] for k in ("gene_name", "Name", "gene") if attributes.get(k)), None)
+    return gene, symbol
+
+
+def _from_transcripts(path: Path) -> Rows:
+    """Read a GTF without lines of genes: from transcripts or, without these, from exons.
+
+    A gene reaches from the first to the last base of any of them, as in GENCODE's own lines of
+    genes, so that its TSS is the most upstream one.
+    """
+    for feature in ("transcript", "mRNA", "exon"):
+        found: dict[str, list[tuple[int, str | None, str, str, int, int]]] = {}
+        with open_text(path, EXPECTED) as file:
+            for number, line in _data(file):
+                if line.split("\t", 3)[2:3] == [feature]:
+                    begin, end, strand, attributes = _fields(path, number, line)
+                    gene, symbol = attributes.get("gene_id"), attributes.get("gene_name")
+                    if gene and begin.isdigit() and end.isdigit() and len(begin + end) < 30:
+                        chrom = line.partition("\t")[0]
+                        place = number, symbol, chrom, strand, int(begin), int(end)
+                        found.setdefault(gene, []).append(place)
+        if found:
+            return _spanned(path, feature, found)
+    raise DeepChromeError(
+        f"{path}: no line whose third column is 'gene', and no transcripts or exons with a "
+        "gene_id; expected an annotation of genes"
+    )
+
+
+def _spanned(
+    path: Path, feature: str, found: dict[str, list[tuple[int, str | None, str, str, int, int]]]
+) -> Rows:
+    rows, scattered = Rows(), []
+    for gene, parts in found.items():
+        number, symbol, chrom, strand, _, _ = parts[0]
+        if len({(part[2], part[3]) for part in parts}) > 1:
+            scattered.append(gene)
+            continue
+        begin, end = min(part[4] for part in parts), max(part[5] for part in parts)
+        rows.genes.append((number, gene, symbol, chrom, strand, str(begin), str(end)))
+    rows.notes.append(
+        f"{path}: no lines of genes; each gene reaches over its {feature}s, so its TSS is the most "
+        "upstream one"
+    )
+    if scattered:
+        rows.notes.append(
+            f"{path}: {len(scattered):,} genes have {feature}s on several chromosomes or strands "
+            f"and are left out: {listing(scattered)}"
+        )
+    return rows
