@@ -14,7 +14,7 @@ from deepchrome.data.sources.assemblies import Assembly, agreeing
 from deepchrome.data.sources.chromosomes import bare
 from deepchrome.data.sources.combined import Part
 from deepchrome.data.sources.counting import MeasureFiles, bin_values
-from deepchrome.data.sources.genes import named_table, read_genes
+from deepchrome.data.sources.genes import find_table, read_genes
 from deepchrome.data.sources.reads import CountRule
 from deepchrome.errors import DeepChromeError, joined, listing, nearest
 
@@ -52,12 +52,12 @@ def read_published(
 ) -> RawData:
     """Read a directory in the published layout.
 
-    labels: "rpkm" or "published", where labels come from. genes: the gene table (`named_table`).
+    labels: "rpkm" or "published", where labels come from. genes: which gene table (`find_table`).
     doubled: whether the files hold twice the H3K4me3 counts.
     Raises DeepChromeError for every fault of a file.
     """
     rpkm = _read_expression(part, labels)
-    known = read_genes(named_table(genes, part.whole))
+    known = read_genes(find_table(part.path, genes, part.whole))
     _, assemblies = agreeing(part.path, known.genes, known.source, {}, known.assembly)
     tables: dict[str, published.Table] = {}
     splits: dict[str, pd.Series] = {}

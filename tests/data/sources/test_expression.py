@@ -169,5 +169,13 @@ def test_what_is_unusual_for_expression(tmp_path):
     assert "all values of liver are whole numbers. Are they counts of reads?" in counts[0]
     zero = doubts(table(0, 0, 0, 0.7, 1.2), tmp_path)
     assert "'high' means above 0 (40% to 40% of the genes)" in zero[0]
-    with pytest.raises(DeepChromeError, match="liver has the same value in all 3 genes"):
-        doubts(table(0, 0, 0), tmp_path)
+    sums = doubts(table(0.5, 2_000_000.25, 3_000_000.5, 7), tmp_path)
+    assert "liver add up to 5,000,008, TPM to 1,000,000" in sums[0]
+    floor = doubts(table(0.01, 0.01, 0.01, 0.7), tmp_path)
+    assert "only 25% to 25% of the genes are high" in floor[0]
+
+
+@pytest.mark.parametrize("values", [(0, 0, 0), (5.5, 5.5, 5.5), (0, 5.5, 5.5)])
+def test_a_cell_type_with_one_class(tmp_path, values):
+    with pytest.raises(DeepChromeError, match="liver: of 3 genes none is above the median"):
+        doubts(table(*values), tmp_path)

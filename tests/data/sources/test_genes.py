@@ -72,6 +72,8 @@ def test_ncbis_gff3(tmp_path):
         ("##description: version 35 (Ensembl 101), mapped to GRCh37 with gencode-backmap", "hg19"),
         ("#!genome-build GRCm39", "mm39"),
         ("##genome-build hg19", "hg19"),
+        ("#!genome-build GRCz11", "danRer11"),
+        ("##genome-build Ensembl mRatBN7.2", "rn7"),
         ("#!genome-version T2T-CHM13v2.0", "hs1"),
         ("##provider: GENCODE of GRCh38", None),
         ("# mine", None),
@@ -121,6 +123,8 @@ def test_the_packages_own_table():
         ("ENSMUSG00000051951.6", "ENSMUSG00000051951"),
         ("ENSGR0000182378.9", "ENSGR0000182378"),
         ("ENSG00000182378.15_PAR_Y", "ENSG00000182378_PAR_Y"),
+        ("ENSG00000182378.15_4_PAR_Y", "ENSG00000182378_PAR_Y"),
+        ("ENSG00000182378.15_PAR_Y_4", "ENSG00000182378_PAR_Y"),
         ("W02C12.3", "W02C12.3"),
         ("RP11-34P13.7", "RP11-34P13.7"),
         ("AC012345.1", "AC012345.1"),
@@ -217,6 +221,50 @@ def test_a_gtf_without_genes_or_cut_short(tmp_path):
     path.write_bytes(gzip.compress(GTF.encode())[:-20])
     with pytest.raises(DeepChromeError, match="truncated or damaged gzip"):
         read_genes(str(path))
+
+
+PART = 'chr1\tx\t{}\t{}\t{}\t.\t+\t.\tgene_id "{}"; transcript_id "T";\n'
+
+
+@pytest.mark.parametrize("position", ["\u00b2", "1e3", "-5", "1" * 40, ""])
+def test_without_lines_of_genes_a_bad_position_is_refused_not_passed_over(tmp_path, position):
+    """The line may be the one that decides a TSS."""
+    text = PART.format("exon", 500, 900, "A") + PART.format("exon", position, 600, "A")
+    (tmp_path / "genes.gtf").write_text(text, encoding="utf-8")
+    with pytest.raises(DeepChromeError, match=r"genes\.gtf: line 2: found .* expected a position"):
+        read(tmp_path / "genes.gtf")
+
+
+def test_without_lines_of_genes_transcripts_and_exons_count_alike(tmp_path):
+    """One gene may have lines of transcripts, the next of exons alone."""
+    text = (
+        PART.format("transcript", 100, 900, "A")
+        + PART.format("exon", 100, 300, "A")
+        + PART.format("exon", 5000, 5100, "B")
+        + PART.format("exon", 5200, 5300, "B")
+        + PART.format("exon", 1, 2, "")
+    )
+    (tmp_path / "genes.gtf").write_text(text)
+    table = read_genes(str(tmp_path / "genes.gtf"))
+    assert table.genes["tss"].to_dict() == {"A": 100, "B": 5000}
+    assert "1 transcripts or exons have no gene_id" in table.notes[1]
+
+
+def test_genes_without_the_line_that_others_have_are_named(tmp_path):
+    more = PART.format("transcript", 5, 9, "EGFP") + PART.format("exon", 5, 9, "EGFP")
+    (tmp_path / "genes.gtf").write_text(GTF + more + PART.format("exon", 5, 9, "Cre"))
+    table = read_genes(str(tmp_path / "genes.gtf"))
+    assert len(table.genes) == 2
+    assert len(table.notes) == 1
+    assert "2 genes have transcripts or exons and no line of their own" in table.notes[0]
+    assert "EGFP (line 5) and 1 more" in table.notes[0]
+
+
+def test_wormbases_gff3(tmp_path):
+    (tmp_path / "c.gff3").write_text(
+        "##gff-version 3\nI\tWormBase\tgene\t5\t9\t.\t-\t.\tID=Gene:WBGene00022277;Name=W02C12.3\n"
+    )
+    assert read(tmp_path / "c.gff3").loc["WBGene00022277", "tss"] == 9
 
 
 NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9_.-]{0,11}", fullmatch=True)
@@ -331,7 +379,18 @@ def test_a_named_table_that_is_nowhere(raw):
 
 @pytest.mark.parametrize(
     "name",
-    ["genes.gff3", "genes.bed.gz", "gencode.v38.annotation.gtf", "Homo.gff3.gz", "genes.GTF"],
+    [
+        "genes.gff3",
+        "genes.bed.gz",
+        "gencode.v38.annotation.gtf",
+        "Homo.gff3.gz",
+        "genes.GTF",
+        "genes.csv",
+        "gene.txt",
+        "genes.hg38.tsv",
+        "mm10.gtf.zip",
+        "mm10.gff2",
+    ],
 )
 def test_a_table_in_the_folder_is_never_ignored(tmp_path, name):
     (tmp_path / name).write_text(GTF)
@@ -345,3 +404,31 @@ def test_two_tables_in_the_folder(tmp_path):
     with pytest.raises(DeepChromeError, match=r"2 gene tables, gencode\.gtf, genes\.tsv; keep one"):
         find_table(tmp_path, "gencode_v10", tmp_path)
     assert find_table(tmp_path, "genes.tsv", tmp_path) == str(tmp_path / "genes.tsv")
+
+
+@pytest.mark.parametrize("beside", ["genes.gtf.dvc", "a.gtf.gz.tbi", "genes.tsv~", "genes.tsv.bak"])
+def test_what_stands_beside_a_table_is_none(tmp_path, beside):
+    (tmp_path / "genes.tsv").write_text(GTF)
+    (tmp_path / beside).write_text("x")
+    assert find_table(tmp_path, "gencode_v10", tmp_path) == str(tmp_path / "genes.tsv")
+
+
+def test_the_named_table_in_the_folder_counts_whatever_its_name(tmp_path):
+    for name in ("genes.gtf", "curated.txt"):
+        (tmp_path / name).write_text(GTF)
+    (tmp_path / "part").mkdir()
+    absolute = str((tmp_path / "curated.txt").resolve())
+    assert find_table(tmp_path, "curated.txt", tmp_path) == str(tmp_path / "curated.txt")
+    assert find_table(tmp_path, absolute, tmp_path) == absolute
+    # of a combined directory: for the parts that have no table
+    (tmp_path / "part" / "genes.tsv").write_text(GTF)
+    own = str(tmp_path / "part" / "genes.tsv")
+    assert find_table(tmp_path / "part", "curated.txt", tmp_path) == own
+    (tmp_path / "part" / "genes.tsv").unlink()
+    assert find_table(tmp_path / "part", "curated.txt", tmp_path) == str(tmp_path / "curated.txt")
+
+
+def test_a_misspelt_table_is_refused_though_the_folder_has_one(tmp_path):
+    (tmp_path / "genes.gtf").write_text(GTF)
+    with pytest.raises(DeepChromeError, match=r"data\.genes: curatd\.txt: no such file"):
+        find_table(tmp_path, "curatd.txt", tmp_path)

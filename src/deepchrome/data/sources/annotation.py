@@ -19,8 +19,17 @@ EXPECTED = "a gene table (TSV, GTF, GFF3 or BED)"
 _GENE = re.compile(r"(\w+_)?(pseudo)?gene")
 """Features that are genes: Ensembl's GFF3 calls some ncRNA_gene or pseudogene."""
 
+_PARTS = ("transcript", "mRNA", "exon")
+"""Features that a gene reaches over, where it has no line of its own."""
+
+_Part = tuple[int, str | None, str, str, int, int]
+"""One of them: line, symbol of the gene, chromosome, strand, first and last base."""
+
+_OF_GENE = re.compile(r'gene_id "([^"]+)"')
+
 _ASSEMBLY = re.compile(
-    r"\b(GRC[a-z]*\d+|NCBI36|NCBIM37|hg\d+|mm\d+|hs1|T2T-CHM13v2\.0|BDGP6|WBcel235)"
+    r"\b(GRC[a-z]*\d+|NCBI36|NCBIM37|hg\d+|mm\d+|hs1|T2T-CHM13v2\.0|BDGP6|WBcel235|"
+    r"mRatBN7\.2|Rnor_6\.0|R64-1-1)"
 )
 _UCSC = {
     "NCBI36": "hg18",
@@ -32,6 +41,11 @@ _UCSC = {
     "GRCm39": "mm39",
     "BDGP6": "dm6",
     "WBcel235": "ce11",
+    "GRCz10": "danRer10",
+    "GRCz11": "danRer11",
+    "Rnor_6.0": "rn6",
+    "mRatBN7.2": "rn7",
+    "R64-1-1": "sacCer3",
 }
 """What UCSC calls an assembly."""
 
@@ -167,6 +181,7 @@ def _read_bed(path: Path, lines: Iterator[tuple[int, str]]) -> Rows:
 def _read_gff(path: Path, lines: Iterator[tuple[int, str]]) -> Rows:
     """Read the genes of a GTF or GFF3 file."""
     rows = Rows()
+    parts: dict[str, int] = {}
     for number, line in lines:
         if line.startswith(">"):  # GFF3 may end in sequences
             break
@@ -177,6 +192,16 @@ def _read_gff(path: Path, lines: Iterator[tuple[int, str]]) -> Rows:
             begin, end, strand, attributes = _fields(path, number, line)
             gene, symbol = _names(path, number, attributes)
             rows.genes.append((number, gene, symbol, chrom, strand, begin, end))
+        elif feature in _PARTS and (named := _OF_GENE.search(rest)):
+            parts.setdefault(named[1], number)
+    placed = {row[1] for row in rows.genes}
+    lacking = [gene for gene in parts if gene not in placed] if placed else []
+    if lacking:
+        rows.notes.append(
+            f"{path}: {len(lacking):,} genes have transcripts or exons and no line of their own as "
+            f"others have, and are left out: {lacking[0]} (line {parts[lacking[0]]})"
+            f"{f' and {len(lacking) - 1:,} more' if len(lacking) > 1 else ''}"
+        )
     return rows
 
 
@@ -200,7 +225,7 @@ def attributes_of(text: str) -> dict[str, str]:
 
 def _names(path: Path, number: int, attributes: dict[str, str]) -> tuple[str, str | None]:
     """Return the id and the symbol of a gene's line."""
-    gene = attributes.get("gene_id") or re.sub(r"^gene[:-]", "", attributes.get("ID", ""))
+    gene = attributes.get("gene_id") or re.sub(r"^[Gg]ene[:-]", "", attributes.get("ID", ""))
     if not gene:
         raise DeepChromeError(
             f"{path}: line {number}: a gene without id; expected gene_id, or ID in GFF3, among "
@@ -211,33 +236,50 @@ def _names(path: Path, number: int, attributes: dict[str, str]) -> tuple[str, st
 
 
 def _from_transcripts(path: Path) -> Rows:
-    """Read a GTF without lines of genes: from transcripts or, without these, from exons.
+    """Read a GTF without lines of genes: from transcripts and exons.
 
     A gene reaches from the first to the last base of any of them, as in GENCODE's own lines of
     genes, so that its TSS is the most upstream one.
     """
-    for feature in ("transcript", "mRNA", "exon"):
-        found: dict[str, list[tuple[int, str | None, str, str, int, int]]] = {}
-        with open_text(path, EXPECTED) as file:
-            for number, line in _data(file):
-                if line.split("\t", 3)[2:3] == [feature]:
-                    begin, end, strand, attributes = _fields(path, number, line)
-                    gene, symbol = attributes.get("gene_id"), attributes.get("gene_name")
-                    if gene and begin.isdigit() and end.isdigit() and len(begin + end) < 30:
-                        chrom = line.partition("\t")[0]
-                        place = number, symbol, chrom, strand, int(begin), int(end)
-                        found.setdefault(gene, []).append(place)
-        if found:
-            return _spanned(path, feature, found)
-    raise DeepChromeError(
-        f"{path}: no line whose third column is 'gene', and no transcripts or exons with a "
-        "gene_id; expected an annotation of genes"
-    )
+    found: dict[str, list[_Part]] = {}
+    features: set[str] = set()
+    nameless = 0
+    with open_text(path, EXPECTED) as file:
+        for number, line in _data(file):
+            if line.startswith(">"):
+                break
+            feature = line.split("\t", 3)[2:3]
+            if feature and feature[0] in _PARTS:
+                begin, end, strand, attributes = _fields(path, number, line)
+                gene = attributes.get("gene_id")
+                if not gene:
+                    nameless += 1
+                    continue
+                place = _whole(path, number, begin), _whole(path, number, end)
+                chrom, symbol = line.partition("\t")[0], attributes.get("gene_name")
+                features.update(feature)
+                found.setdefault(gene, []).append((number, symbol, chrom, strand, *place))
+    if not found:
+        raise DeepChromeError(
+            f"{path}: no line whose third column is 'gene', and no transcripts or exons with a "
+            "gene_id; expected an annotation of genes"
+        )
+    rows = _spanned(path, next(name for name in _PARTS if name in features), found)
+    if nameless:
+        rows.notes.append(f"{path}: {nameless:,} transcripts or exons have no gene_id; left out")
+    return rows
 
 
-def _spanned(
-    path: Path, feature: str, found: dict[str, list[tuple[int, str | None, str, str, int, int]]]
-) -> Rows:
+def _whole(path: Path, number: int, text: str) -> int:
+    """Return a position; `genes` asks whether it lies within bounds."""
+    if not (text.isascii() and text.isdigit() and len(text) < 12):
+        raise DeepChromeError(
+            f"{path}: line {number}: found {text[:40]!r} as start or end, expected a position"
+        )
+    return int(text)
+
+
+def _spanned(path: Path, feature: str, found: dict[str, list[_Part]]) -> Rows:
     rows, scattered = Rows(), []
     for gene, parts in found.items():
         number, symbol, chrom, strand, _, _ = parts[0]

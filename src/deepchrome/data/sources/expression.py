@@ -183,31 +183,56 @@ def _numbers(
     return values
 
 
+_LARGEST_SUM = 5e6
+"""TPM add up to 1,000,000, RPKM to about as many; reads of a sample to ten million or more."""
+
+_FEWEST_HIGH = 0.4
+"""By the median half of the genes are high, less those that have just its value."""
+
+
 def doubts(rpkm: pd.DataFrame, path: Path) -> list[str]:
     """Return warnings of what is unusual for RPKM, FPKM or TPM, by cell type.
 
-    rpkm: shape=(genes, cell types). Raises DeepChromeError for a cell type whose genes all have one
-    value: none is high.
+    rpkm: shape=(genes, cell types). Raises DeepChromeError for a cell type none of whose genes is
+    above the median: it has one class.
     """
-    warnings = []
-    constant = [cell for cell in rpkm if len(rpkm) > 1 and rpkm[cell].nunique() == 1]
+    median = rpkm.median()
+    high = (rpkm > median).mean()
+    constant = [cell for cell in rpkm if len(rpkm) > 1 and high[cell] == 0]
     if constant:
+        first = constant[0]
         raise DeepChromeError(
-            f"{path}: cell type {listing(constant)} has the same value in all {len(rpkm):,} genes, "
-            "so that none is high; expected RPKM, FPKM or TPM"
+            f"{path}: cell type {listing(constant)}: of {len(rpkm):,} genes none is above the "
+            f"median ({median[first]:g} in {first}), so that none is high; expected RPKM, FPKM or "
+            "TPM"
         )
+    warnings = []
     whole = [cell for cell in rpkm if (rpkm[cell] % 1 == 0).all() and rpkm[cell].max() > 1]
     if whole:
         warnings.append(
             f"{path}: all values of {listing(whole)} are whole numbers. Are they counts of reads? "
             "Counts follow the length of genes; expected RPKM, FPKM or TPM"
         )
-    median = rpkm.median()
+    total = rpkm.sum()
+    large = [cell for cell in rpkm if total[cell] > _LARGEST_SUM and cell not in whole]
+    if large:
+        warnings.append(
+            f"{path}: the values of {listing(large)} add up to {total[large].max():,.0f}, TPM to "
+            "1,000,000 and RPKM to about as many. Are they counts of reads? Counts follow the "
+            "length of genes"
+        )
     zero = [cell for cell in rpkm if median[cell] == 0]
     if zero:
-        high = (rpkm[zero] > 0).mean()
         warnings.append(
             f"{path}: half of the genes of {listing(zero)} or more have no expression: the median "
-            f"is 0 and 'high' means above 0 ({high.min():.0%} to {high.max():.0%} of the genes)"
+            f"is 0 and 'high' means above 0 ({high[zero].min():.0%} to {high[zero].max():.0%} of "
+            "the genes)"
+        )
+    few = [cell for cell in rpkm if high[cell] < _FEWEST_HIGH and cell not in zero]
+    if few:
+        warnings.append(
+            f"{path}: many genes of {listing(few)} have the median's very value (a floor of the "
+            f"table's?), and are low: only {high[few].min():.0%} to {high[few].max():.0%} of the "
+            "genes are high"
         )
     return warnings

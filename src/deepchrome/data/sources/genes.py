@@ -21,10 +21,11 @@ PACKAGED = "gencode_v10"
 LAST = 2**31 - 1
 """No position is larger: what BAM and bigWig can hold."""
 
-_TABLE = re.compile(
-    r"genes\.(gtf|gff|gff3|bed|tsv|txt)(\.b?gz)?|[^.].*\.(gtf|gff|gff3)(\.b?gz)?", re.IGNORECASE
-)
-"""Names of files that are gene tables."""
+_TABLE = re.compile(r"genes?\..+|[^.].*\.(gtf|gff[23]?)(\.[a-z0-9]+)?", re.IGNORECASE)
+"""Names of files that are gene tables, also packed ones and others that cannot be read."""
+
+_BESIDE = re.compile(r".*(~|\.(dvc|tbi|csi|idx|md5|sha256|bak|orig|tmp|swp|db))", re.IGNORECASE)
+"""Names of files that stand beside a gene table: indexes, checksums, copies of editors."""
 
 _CHROM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:|*#+=@~-]{0,99}")
 _STRANDS = {"+": "+", "-": "-", "1": "+", "-1": "-", "+1": "+"}
@@ -48,20 +49,27 @@ class GeneTable:
 
 
 def find_table(raw: Path, named: str, whole: Path) -> str:
-    """Return the source of a folder's gene table, for `read_genes`: its own, if it has one.
+    """Return the source of a folder's gene table, for `read_genes`.
 
-    named: what data.genes says: it counts where the folder has no table of its own, and where it
-    names one of several. whole: the raw directory that a named file lies in. Raises DeepChromeError
-    for two tables: none is left aside without a word.
+    named: what data.genes says. A file that it names in the folder counts, whatever else lies
+    there; otherwise the folder's own table; without one, what data.genes names. whole: the raw
+    directory that a named file lies in. Raises DeepChromeError for two tables of which none is
+    named, so that none is left aside without a word, and for a named file that is not there.
     """
-    found = sorted(path for path in raw.iterdir() if _TABLE.fullmatch(path.name))
-    own = next((str(path) for path in found if path == _in(named, whole)), None)
-    if len(found) > 1 and own is None:
+    source = named_table(named, whole)
+    if source != PACKAGED and lies_in(Path(source), raw):
+        return source
+    found = sorted(
+        path
+        for path in raw.iterdir()
+        if _TABLE.fullmatch(path.name) and not _BESIDE.fullmatch(path.name) and path.is_file()
+    )
+    if len(found) > 1:
         raise DeepChromeError(
             f"{raw}: {len(found)} gene tables, {listing(path.name for path in found)}; keep one, "
             "or name one of them in data.genes"
         )
-    return own or (str(found[0]) if found else named_table(named, whole))
+    return str(found[0]) if found else source
 
 
 def _in(name: str, raw: Path) -> Path | None:
@@ -192,7 +200,7 @@ def _check_distinct(path: Path, table: pd.DataFrame) -> None:
         )
 
 
-_VERSION = re.compile(r"^(ENS[A-Z]*\d{10,11})\.\d+(?:_\d+)?((?:_PAR_Y)?)$")
+_VERSION = re.compile(r"^(ENS[A-Z]*\d{10,11})\.\d+(?:_\d+)?((?:_PAR_Y)?)(?:_\d+)?$")
 
 
 def without_version(gene_id: pd.Series) -> pd.Series:
