@@ -115,6 +115,9 @@ class ReadsParams(Section):
     drop_duplicates: bool
     depth: Literal["raw", "cpm"]
     input: Literal["subtract", "ignore"]
+    fragments: bool
+    blacklist: str | None
+    reference: str | None
 
 
 class ValidateParams(Section):
@@ -289,6 +292,19 @@ def load(path: str | Path = "params.yaml") -> Params:
             f"{path}: reads.extend: found {params.reads.extend}, expected 0 with reads.count: "
             "five_prime, which counts the 5' end alone"
         )
+    if params.reads.fragments:
+        for key, off in (("count", "overlap"), ("extend", 0), ("drop_duplicates", False)):
+            found = getattr(params.reads, key)
+            if found != off:
+                raise DeepChromeError(
+                    f"{path}: reads.{key}: found {str(found).lower()}, expected {str(off).lower()} "
+                    "with reads.fragments: true, which counts whole fragments"
+                    + (
+                        "; 'samtools markdup' flags duplicates, which are then left out"
+                        if key == "drop_duplicates"
+                        else ""
+                    )
+                )
     low, high = params.validate_.class_balance
     if low >= high:
         raise DeepChromeError(

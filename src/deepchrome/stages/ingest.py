@@ -33,14 +33,15 @@ from deepchrome.data.raw_data import (
     read_samples,
     source_of,
 )
-from deepchrome.data.sources import published
+from deepchrome.data.sources import native, published
 from deepchrome.data.sources.combined import Part, chosen, parts_of
 from deepchrome.data.sources.counting import FileMeter
 from deepchrome.data.sources.genes import orient
 from deepchrome.data.sources.reads import CountRule, Coverage
 from deepchrome.data.sources.samples import Sample
 from deepchrome.data.splits import split_genes
-from deepchrome.files import Folder, replacing, write_json
+from deepchrome.errors import DeepChromeError
+from deepchrome.files import Folder, lies_in, replacing, write_json
 from deepchrome.params import DataParams, ReadsParams
 from deepchrome.training.executor import in_processes, processes_for, report
 
@@ -63,7 +64,7 @@ def run(
     one that `combine` wrote. cells: "all", or the cell types wanted.
     Raises DeepChromeError for every fault of the raw files; then nothing has changed on disk.
     """
-    rule = CountRule(**reads.model_dump())
+    rule = count_rule(reads, Path(params.raw))
     wanted = chosen(params.raw, parts_of(Path(params.raw)), cells)
     with (
         replacing(
@@ -158,6 +159,24 @@ def run(
     console.print(f"{dataset}: {len(jobs)} cell types, {len(genes):,} genes")
 
 
+def count_rule(reads: ReadsParams, raw: Path) -> CountRule:
+    """Return how reads are counted, with the paths of the files in `raw` that it names."""
+    files = {}
+    for key in ("blacklist", "reference"):
+        name = getattr(reads, key)
+        if name is not None:
+            found = [path for path in (raw / name, Path(name)) if path.is_file()]
+            inside = [str(path) for path in found if lies_in(path, raw)]
+            if not inside:
+                wrong = "lies outside" if found else "no such file in"
+                raise DeepChromeError(
+                    f"reads.{key}: {name}: {wrong} {raw}; put it into that folder and name it "
+                    "there, so that results follow a change of it"
+                )
+            files[key] = inside[0]
+    return CountRule(**reads.model_dump() | files)
+
+
 def read_cells(part: Part, pool: ThreadPoolExecutor) -> list[tuple[published.Table, np.ndarray]]:
     """Read the files of every cell type of a directory in the published layout."""
     found = []
@@ -170,6 +189,11 @@ def read_cells(part: Part, pool: ThreadPoolExecutor) -> list[tuple[published.Tab
 
 def measure_files(meter: FileMeter, samples: list[Sample]) -> list[Coverage]:
     """Measure files of reads or signal, in as many processes as the work is worth."""
+    if meter.rule.blacklist and samples[0].kind == "signal":
+        raise DeepChromeError(
+            f"reads.blacklist: {meter.rule.blacklist}: {samples[0].path} is signal, from which "
+            "reads cannot be left out; set reads.blacklist: null"
+        )
     size = sum(sample.path.stat().st_size for sample in samples)
     unit = "reads" if samples[0].kind == "counts" else "intervals"
     with progress("count", unit, size) as advance:
@@ -190,6 +214,7 @@ def measure_files(meter: FileMeter, samples: list[Sample]) -> list[Coverage]:
             on_progress,
             "a process that counts reads was killed, perhaps for lack of memory",
             partial(_take, meter),
+            _crashed if any(native.is_native(sample.path) for sample in samples) else None,
         )
         advance.total(seen[0])
     return found
@@ -202,6 +227,10 @@ def _take(meter: FileMeter) -> None:
     """Keep the meter in a process, which measures many files by it."""
     global _meter
     _meter = meter
+
+
+def _crashed(sample: Sample, number: int) -> str:
+    return native.crashed(sample.path, number)
 
 
 def _measure(sample: Sample) -> Coverage:

@@ -21,6 +21,9 @@ Result = TypeVar("Result")
 WORTH_PROCESSES = 6.0
 """Seconds of work, on one core, from which on starting processes pays."""
 
+_CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
+"""By which signals a process ends that went wrong by itself."""
+
 _CONTEXT = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
 
 
@@ -78,15 +81,18 @@ def in_processes(
     on_report: Callable[..., None] = lambda *what: None,
     killed: str = "a process was killed, perhaps for lack of memory",
     setup: Callable[[], None] | None = None,
+    crashed: Callable[[Item, int], str] | None = None,
 ) -> list[Result]:
     """Call a function for each item, in processes; return the results in order.
 
-    workers: how many; with 1 or fewer the function is called here. on_report: called here with what
-    the function gives to `report`. killed: the message where a process dies. setup: called once in
-    each process. What the function raises is raised at once.
+    workers: how many; with 1 or fewer the function is called here, unless `crashed` is given.
+    on_report: called here with what the function gives to `report`. killed: the message where a
+    process dies. setup: called once in each process. crashed: for functions that may crash their
+    process: returns the message, given the item and the signal that ended it.
+    What the function raises is raised at once.
     """
     global _report
-    if workers <= 1:
+    if workers <= 1 and not crashed:
         before, _report = _report, on_report
         try:
             return [function(item) for item in items]
@@ -94,19 +100,36 @@ def in_processes(
             _report = before
     prepare_processes(function.__module__)
     queue = _CONTEXT.SimpleQueue()
-    pool = ProcessPoolExecutor(workers, _CONTEXT, _start_reporter, (queue, setup))
+    pool = ProcessPoolExecutor(max(workers, 1), _CONTEXT, _start_reporter, (queue, setup))
+    in_work: dict[int | None, int] = {}
+    """By process: the number of the item that it began last."""
+
+    def take_reports() -> None:
+        while not queue.empty():
+            process, number, what = queue.get()
+            if number is None:
+                on_report(*what)
+            else:
+                in_work[process] = number
+
     try:
-        futures = [pool.submit(function, item) for item in items]
+        futures = [pool.submit(_call, function, i, item) for i, item in enumerate(items)]
+        processes = list(pool._processes.values())
         waiting = set(futures)
         while waiting:
             done, waiting = wait(waiting, timeout=0.1)
-            while not queue.empty():
-                on_report(*queue.get())
+            take_reports()
             for future in done:
                 future.result()
         pool.shutdown()  # idle by now; killed, they would leave their locks behind
         return [future.result() for future in futures]
     except BrokenProcessPool:
+        take_reports()
+        pool.shutdown()  # the others are ended by SIGTERM
+        for process in processes:
+            ended_by = -(process.exitcode or 0)
+            if ended_by in _CRASHES and process.pid in in_work and crashed:
+                raise DeepChromeError(crashed(items[in_work[process.pid]], ended_by)) from None
         raise DeepChromeError(killed) from None
     finally:
         _end(pool)
@@ -117,10 +140,21 @@ _report: Callable[..., None] = lambda *what: None  # noqa: E731
 
 def _start_reporter(queue: Any, setup: Callable[[], None] | None) -> None:
     global _report
-    _report = lambda *what: queue.put(what)  # noqa: E731
+    global _queue
+    _queue = queue
+    _report = lambda *what: queue.put((os.getpid(), None, what))  # noqa: E731
     start_worker()
     if setup:
         setup()
+
+
+_queue: Any = None
+
+
+def _call(function: Callable[[Item], Result], number: int, item: Item) -> Result:
+    """Call the function in a worker process, and say on which item before."""
+    _queue.put((os.getpid(), number, ()))
+    return function(item)
 
 
 def report(*what: object) -> None:

@@ -12,9 +12,10 @@ import pandas as pd
 
 from deepchrome import MARKS
 from deepchrome.data.sources import reads, signal
+from deepchrome.data.sources.alignments import Progress
 from deepchrome.data.sources.assemblies import Assembly, fitting, of_accessions
 from deepchrome.data.sources.published import MAX_COUNT, Table
-from deepchrome.data.sources.reads import CountRule, Coverage, Progress
+from deepchrome.data.sources.reads import CountRule, Coverage
 from deepchrome.data.sources.samples import INPUT, Sample, SampleFolder
 from deepchrome.data.sources.windows import Windows
 from deepchrome.errors import DeepChromeError, listing

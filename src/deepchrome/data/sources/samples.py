@@ -12,14 +12,13 @@ table, `57epigenomes.RPKM.pc.gz`, serves as well as expression.tsv.
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from deepchrome import MARKS
-from deepchrome.data.sources import assemblies, expression, reads, signal
+from deepchrome.data.sources import assemblies, expression, native, reads, signal
 from deepchrome.data.sources.assemblies import Assembly
 from deepchrome.data.sources.chromosomes import Naming
 from deepchrome.data.sources.genes import find_table, read_genes
@@ -34,10 +33,10 @@ INPUT = "input"
 """What samples.tsv calls the control of a cell type: reads without an antibody."""
 
 KINDS = {
-    "counts": (*reads.TEXT, *reads.BAM),
-    "signal": (*signal.BIGWIG, *signal.BEDGRAPH),
+    "counts": (*reads.TEXT, *reads.BAM, *reads.CRAM),
+    "signal": (*signal.BIGWIG, *signal.BEDGRAPH_NAMES),
 }
-"""What the values of bins are, by the end of a file's name (text files perhaps with .gz)."""
+"""What the values of bins are, by the end of a file's name (text perhaps with .gz or .bgz)."""
 
 _ROADMAP = re.compile(rf"({EID})-({'|'.join(MARKS)})\.tagAlign(\.gz)?")
 
@@ -225,13 +224,14 @@ def _sample(raw: Path, where: str, row: dict[str, str]) -> Sample:
     if not _bare_name(file).endswith(sum(KINDS.values(), ())):
         raise DeepChromeError(
             f"{where}path: {file.name}: unknown kind of file; expected a name that ends in "
-            ".tagAlign, .bed, .bam, .bw, .bigWig or .bedGraph (text perhaps with .gz)"
+            ".tagAlign, .bed, .bedpe, .bam, .cram, .bw, .bigWig or .bedGraph (text perhaps with "
+            ".gz or .bgz)"
         )
     return Sample(row["cell"], row["mark"], file, row.get("replicate", ""))
 
 
 def _bare_name(path: Path) -> str:
-    return path.name.lower().removesuffix(".gz")
+    return path.name.lower().removesuffix(".gz").removesuffix(".bgz")
 
 
 def read(raw: Path, cells: list[str], genes: str, whole: Path, with_input: bool) -> SampleFolder:
@@ -267,7 +267,7 @@ def read(raw: Path, cells: list[str], genes: str, whole: Path, with_input: bool)
         if missing:
             notes.append(f"{raw}: {missing:,} {what}")
     table = table.loc[both]
-    headers = dict(_headers(samples))
+    headers = _headers(samples)
     naming, agreeing = assemblies.agreeing(raw, table, genes_from, headers, known.assembly)
     rpkm = rpkm.loc[both]
     warnings = expression.doubts(rpkm, expression_from)
@@ -276,15 +276,7 @@ def read(raw: Path, cells: list[str], genes: str, whole: Path, with_input: bool)
     )
 
 
-def _headers(samples: list[Sample]) -> Iterator[tuple[Path, dict[str, int]]]:
-    """Yield the files that state the lengths of chromosomes, and what they state."""
-    for sample in samples:
-        name = sample.path.name.lower()
-        if name.endswith(reads.BAM):
-            with reads.open_bam(sample.path) as bam:
-                yield sample.path, dict(zip(bam.references, bam.lengths, strict=True))
-        elif name.endswith(signal.BIGWIG):
-            track = signal.open_bigwig(sample.path)
-            sizes = dict(track.chroms())
-            track.close()
-            yield sample.path, sizes
+def _headers(samples: list[Sample]) -> dict[Path, dict[str, int]]:
+    """Return the lengths of chromosomes that files state, by file."""
+    paths = [sample.path for sample in samples if native.is_native(sample.path)]
+    return dict(zip(paths, native.chromosome_sizes(paths), strict=True))
