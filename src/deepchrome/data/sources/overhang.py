@@ -48,7 +48,7 @@ class Overhang:
     def notes(self, path: Path, what: str) -> list[str]:
         """Say what hung over, if anything did. what: names the intervals."""
         return [
-            f"{path}: {n:,} of its {what} reach beyond the end of {chrom}, {self._limits[chrom]:,}, by "
-            f"{most:,} bp at most; they are clipped there"
+            f"{path}: {n:,} of its {what} reach beyond the end of {chrom}, "
+            f"{self._limits[chrom]:,}, by {most:,} bp at most; they are clipped there"
             for chrom, (n, most) in self._over.items()
         ]
