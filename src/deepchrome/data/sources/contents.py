@@ -17,8 +17,10 @@ import numpy as np
 from deepchrome.data.sources.text import damaged_gzip, is_gzip, open_text
 from deepchrome.errors import DeepChromeError
 
-LINES = 5_000
+LINES = 2_000
 """So many lines of data tell what a text file is."""
+
+_BANNER_LINES = 100
 
 LONGEST_LINE = 1 << 20
 
@@ -142,7 +144,7 @@ def content_of(path: Path, expected: str) -> Content:
                     f"{path}: line {number}: longer than {LONGEST_LINE:,} characters; expected "
                     f"{expected}"
                 )
-            if banner is None and number <= LINES:
+            if banner is None and number <= _BANNER_LINES:
                 banner = next((what for how, what in _BANNERS if re.match(how, line)), None)
             if is_comment(line):
                 continue

@@ -100,18 +100,16 @@ def read_blocks(of: Table, on_bytes: Bytes = lambda read: None) -> Iterator[Bloc
     """
     types = {"chrom": CHROM, "start": pa.int64(), "end": pa.int64(), **of.types}
     for offset, text in _texts(of.path, on_bytes):
-        data = _NO_DATA.sub(b"", text) if _may_hold_comments(text) else text
-        if data.isspace() or not data:
-            continue
         try:
-            found = _parse(data, of.columns, types)
+            found = _parse(text, of.columns, types)
         except pa.ArrowInvalid as error:
             raise _fault(of, offset, text, str(error)) from None
+        if not found.num_rows:
+            continue
         block = _block(found, list(of.types), _Lines(of.path, offset, text))
-        # the parser takes hexadecimal numbers for numbers, where people mean something else
         parts = mates(block) if "chrom2" in of.types else (block,)
         sound = all(_sound(part, of.limits) for part in parts)
-        if not sound or b"\t0x" in data or b"\t0X" in data:
+        if not sound or _may_hold_hexadecimals(text):
             fault = _first_fault(of, offset, text)
             if fault:
                 raise fault
@@ -165,26 +163,33 @@ def _texts(path: Path, on_bytes: Bytes) -> Iterator[tuple[int, bytes]]:
         raise damaged_gzip(path, error) from None
 
 
-def _may_hold_comments(text: bytes) -> bool:
-    """Tell whether a line may be no data, far faster than by looking at each."""
-    return (
-        text.startswith((b"#", b"track", b"browser", b" ", b"\t"))
-        or b"\n#" in text
-        or b"\ntrack" in text
-        or b"\nbrowser" in text
-        or b"\n " in text
-        or b"\n\t" in text
-    )
+def _may_hold_hexadecimals(text: bytes) -> bool:
+    return any(x in text and b"\t0" + x in text for x in (b"x", b"X"))  # one byte is found fast
 
 
-def _parse(data: bytes, columns: list[str], types: dict[str, pa.DataType]) -> pa.RecordBatch:
+def _parse(text: bytes, columns: list[str], types: dict[str, pa.DataType]) -> pa.RecordBatch:
+    """Parse whole lines. Those that are no data are taken out only where some are found."""
+    try:
+        found = _parse_data(text, columns, types)
+        names = found.column("chrom").dictionary.to_pylist()
+        if not any(name.startswith("#") for name in names):
+            return found
+    except pa.ArrowInvalid:
+        if not _NO_DATA.search(text):
+            raise
+    return _parse_data(_NO_DATA.sub(b"", text), columns, types)
+
+
+def _parse_data(text: bytes, columns: list[str], types: dict[str, pa.DataType]) -> pa.RecordBatch:
+    # a line end more, as nothing at all is an error of its own
     found = pacsv.read_csv(
-        pa.BufferReader(data),
-        pacsv.ReadOptions(block_size=len(data) + 1, column_names=columns),
+        pa.BufferReader(text or b"\n"),
+        pacsv.ReadOptions(block_size=len(text) + 1, column_names=columns),
         pacsv.ParseOptions(delimiter="\t", quote_char=False),
         pacsv.ConvertOptions(column_types=types, include_columns=list(types), null_values=[]),
     )
-    return found.combine_chunks().to_batches()[0]
+    batches = found.combine_chunks().to_batches()
+    return batches[0] if batches else pa.RecordBatch.from_pylist([], found.schema)
 
 
 def _block(batch: pa.RecordBatch, extra: list[str], line: Callable[[int], int]) -> Block:
