@@ -99,6 +99,12 @@ WRONG = {
     "a date": ("raw: data/raw/demo", "raw: 2001-01-01", "it as no text; put it in quotes"),
     "no such date": ("raw: data/raw/demo", "raw: 2001-02-30", "not valid YAML"),
     "key twice": ("  steps: 2000", "  steps: 2000\n  steps: 20", "key 'steps' is there already"),
+    "fragments without duplicates": (
+        "  drop_duplicates: false      # of reads with the same 5' end and strand keep one\n"
+        "  fragments: false",
+        "  drop_duplicates: true\n  fragments: true",
+        "reads.drop_duplicates: found true, expected false with reads.fragments: true",
+    ),
     "section twice": ("\nreads:", "\ndata: {}\nreads:", "key 'data' is there already"),
     "a misspelt section": ("validate:", "validat:", "did you mean 'validate'?"),
     "a misspelt key": ("  orient:", "  orientt:", "data.orientt: unknown key; did you mean"),
