@@ -1,4 +1,4 @@
-"""What people reported of files of reads and signal, rebuilt small: the right counts, or why not."""
+"""What people reported of files of reads and signal, rebuilt small: right counts, or a reason."""
 
 import gzip
 
