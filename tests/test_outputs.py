@@ -170,6 +170,7 @@ def test_validate_keeps_notes_on_a_failed_run(finished):
 
 
 COMMANDS = {
+    "predict": ("--input", "data/raw/demo/E003/classification/test.csv", "--model", "E003"),
     "explain": ("--gene", "ENSG00000000003", "--cell", "E003"),
     "calibrate": ("--raw", "data/raw/demo"),
     "report --compare": ("workspace", "other"),
@@ -222,6 +223,7 @@ def test_compare_keeps_what_stands_at_its_outputs(elsewhere):
 
 def test_a_command_replaces_what_it_wrote(elsewhere):
     for _ in range(2):
+        elsewhere.ok("predict", *COMMANDS["predict"], "--output", "scores.csv")
         elsewhere.ok("simulate-reads", *COMMANDS["simulate-reads"], "--output", "data/raw/own")
         elsewhere.ok("combine", "data/raw/demo", "data/raw/own", "--output", "data/raw/both")
         gene = Path("data/raw/demo/E003/classification/test.csv").read_text().split(",")[0]
@@ -251,6 +253,10 @@ def test_no_command_replaces_what_it_reads(elsewhere):
         elsewhere, "combine", "data/raw/demo", "data/raw/more", "--output", "data/raw/more"
     )
     assert "data/raw/more" in message
+    scores = Path("genes.csv")
+    scores.write_text("gene_id,score\n")  # what predict might have written
+    options = ("--input", "genes.csv", "--model", "E003", "--output", "genes.csv")
+    assert "which the same command reads" in refused(elsewhere, "predict", *options)
 
 
 # --- links into DVC's cache ---------------------------------------------------------------------

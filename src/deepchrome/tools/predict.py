@@ -8,7 +8,7 @@ from deepchrome.console import console
 from deepchrome.data.sources import published
 from deepchrome.data.sources.genes import orient, read_genes
 from deepchrome.errors import DeepChromeError
-from deepchrome.files import replacing
+from deepchrome.files import File, refuse, replacing
 from deepchrome.training.jobs import choose_device
 from deepchrome.training.store import Models
 
@@ -30,6 +30,8 @@ def run(
     h3k4me3_doubled: whether the file holds twice the H3K4me3 counts, as the published archive does;
     None: as the models' training data did.
     """
+    written = File(output, "predict", b"gene_id,score\n")
+    refuse(written, reads=[source, models])
     trained = Models(models, choose_device(device))
     cells = trained.cells if model == "all" else [model]
     trained.index(cells[0])  # an unknown cell type costs nothing
@@ -46,7 +48,7 @@ def run(
         strands = read_genes(genes).genes["strand"].reindex(table.gene_id)
         X = orient(X, table.gene_id, strands)
     score = trained.predict(X, cells).mean(axis=(0, 1))
-    with replacing(output) as (out,):
+    with replacing(written) as (out,):
         pd.DataFrame({"gene_id": table.gene_id, "score": score}).to_csv(
             out, index=False, float_format="%.6f"
         )
