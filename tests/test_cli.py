@@ -1,6 +1,11 @@
+import os
 import re
+import subprocess
+import sys
 
 import pytest
+
+from conftest import ROOT
 
 STAGES = ["simulate", "ingest", "validate", "train", "evaluate", "cross_cell", "report"]
 TOOLS = ["predict", "compare", "audit-labels", "fetch", "calibrate", "summary"]
@@ -77,3 +82,58 @@ def test_fetch_says_what_was_done(project, monkeypatch):
         "expression_checksum": None,
         "force": True,
     }
+
+
+def started(folder, *arguments: str | bytes, **variables: str) -> subprocess.Popen:
+    """Start the command line as a process of its own."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")} | variables
+    return subprocess.Popen(
+        [sys.executable, "-m", "deepchrome", *arguments],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def test_arguments_that_are_no_text(tmp_path):
+    process = started(tmp_path, "train", "--params", b"\xff[/x]\x1b[2J", TERM="dumb")
+    out, err = process.communicate()
+    assert (process.returncode, out) == (1, b"")
+    assert err.startswith(b"error: \\udcff[/x]\\x1b[2J: no such file")
+
+
+def test_a_terminal_without_unicode(tmp_path):
+    process = started(tmp_path, "--help", LC_ALL="C", PYTHONIOENCODING="ascii", NO_COLOR="1")
+    out, err = process.communicate()
+    assert (process.returncode, err) == (0, b"")
+    assert out.isascii()
+    assert b"predict" in out
+    name = "données".encode()
+    process = started(tmp_path, "audit-labels", "--raw", name, PYTHONIOENCODING="ascii")
+    out, err = process.communicate()
+    assert process.returncode == 1
+    assert b"error: --raw: donn\\xe9es: no such directory" in err
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["predict", "--help"], ["--version"]])
+def test_a_reader_that_has_seen_enough(tmp_path, arguments):
+    process = started(tmp_path, *arguments)
+    process.stdout.close()  # as `head` does
+    _, err = process.communicate()
+    assert err == b""
+    assert process.returncode in (0, 1)  # 0: it had written before
+
+
+def test_traceback_with_debug_alone(project):
+    assert "Traceback" not in project.refused("train", "--params", "none.yaml")
+    status, printed = project("--debug", "train", "--params", "none.yaml")
+    assert status == 1
+    assert "Traceback" in printed
+
+
+@pytest.mark.parametrize("gene", ["", " ", "gene[/x]", "$^{", "../../evil", "\x1b[2J", "x" * 3000])
+def test_genes_that_no_dataset_has(small, gene):
+    small.ok("ingest")
+    message = small.refused("explain", "--gene", gene, "--cell", "E003")
+    assert f"--gene {gene[:3000]!r}: no such gene" in message

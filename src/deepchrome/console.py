@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import Iterator
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     Progress,
@@ -17,12 +16,13 @@ from rich.progress import (
 )
 from rich.text import Text
 
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+"""Prints text as it is: names and paths may hold what would be markup."""
 
 
 def warn(message: str) -> None:
     """Print a warning that is not missed."""
-    console.print(f"[bold yellow]warning:[/] {escape(message)}")
+    console.print(Text("warning: ", style="bold yellow") + Text(message, style="none"))
 
 
 class _Rate(ProgressColumn):
@@ -58,12 +58,12 @@ class Advance:
 def progress(title: str, unit: str, total: float) -> Iterator[Advance]:
     """Show a bar with rate and time left (at the end, time taken) while the block runs."""
     bar = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=12),
         TaskProgressColumn(),
         _Rate(),
         TimeRemainingColumn(elapsed_when_finished=True),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
         console=console,
     )
     with bar:

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from deepchrome.data.severities import SEVERITIES
-from deepchrome.data.sources.names import CELL_NAME, check_cell, check_distinct
+from deepchrome.data.sources.names import CELL_NAME, MISSING, check_cell, check_distinct
 from deepchrome.errors import DeepChromeError, listing, nearest
 from deepchrome.params_errors import describe, shown
 from deepchrome.yaml_files import read_yaml
@@ -270,10 +270,10 @@ def load(path: str | Path = "params.yaml") -> Params:
         problems = describe(error, Params)
         raise DeepChromeError("\n".join(f"{path}: {problem}" for problem in problems)) from None
     for name in params.models:
-        if not CELL_NAME.fullmatch(name):
+        if not CELL_NAME.fullmatch(name) or name.lower() in MISSING:
             raise DeepChromeError(
                 f"{path}: models: found the name {name[:120]!r}, expected letters, digits and "
-                "_.+-, 100 at most, a letter or digit first: it names folders too"
+                "_.+-, 100 at most, a letter or digit first, and no word for a missing value"
             )
     sets = params.training_sets
     for key, name in (("model", params.model), ("training_sets.model", sets.model)):

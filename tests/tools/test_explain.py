@@ -54,7 +54,7 @@ def test_a_training_gene_says_so(trained):
 
 def test_unknown_names(trained):
     message = trained.refused("explain", "--gene", "TSPAM6", "--cell", "E003")
-    assert "--gene TSPAM6: no such gene in data/dataset; did you mean 'TSPAN6'?" in message
+    assert "--gene 'TSPAM6': no such gene in data/dataset; did you mean 'TSPAN6'?" in message
     message = trained.refused("explain", "--gene", "ENSG00000000999", "--cell", "E003")
     assert "did you mean 'ENSG0000000" in message
     message = trained.refused("explain", "--gene", "TSPAN6", "--cell", "E03")

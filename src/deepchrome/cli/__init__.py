@@ -3,6 +3,8 @@
 Modules are imported by the command that needs them, so that `--help` answers at once.
 """
 
+import io
+import os
 import signal
 import sys
 import traceback
@@ -21,9 +23,14 @@ def main() -> None:
     143 after SIGTERM.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what it was writing is cleared away
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # print what the terminal lacks as \xNN
+            stream.reconfigure(errors="backslashreplace")
     try:
         options.app()
-    except BrokenPipeError:
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())  # for what is written as the process ends
         sys.exit(1)
     except DeepChromeError as error:
         _fail(str(error))
@@ -40,6 +47,14 @@ def _fail(message: str) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    text = Text("error: ", style="bold red") + Text(message, style="none")
+    text = Text("error: ", style="bold red") + Text(_printable(message), style="none")
     Console(stderr=True, soft_wrap=True, highlight=False).print(text)
     sys.exit(1)
+
+
+def _printable(message: str) -> str:
+    """Show what would act on a terminal, such as an escape in a file's name, as what it is."""
+    return "".join(
+        one if one.isprintable() or one == "\n" else one.encode("unicode_escape").decode()
+        for one in message
+    )

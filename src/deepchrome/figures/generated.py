@@ -11,7 +11,7 @@ from PIL import Image
 
 from deepchrome import MARKS
 from deepchrome.data.reference import lineage
-from deepchrome.figures.style import BLUE, GREY, ORANGE, STYLE, figure
+from deepchrome.figures.style import BLUE, GREY, ORANGE, STYLE, figure, plain_logarithmic
 from deepchrome.figures.text import Text, cited
 from deepchrome.figures.window import strip, x_label
 from deepchrome.interpretation.histone_code import CENTRES, CLASSES
@@ -37,6 +37,7 @@ def training(path: Path, title: str, curve: pd.DataFrame) -> None:
         for name, color in (("critic", BLUE), ("generator", ORANGE)):
             right.plot(curve["step"], curve[f"{name}_gradient"], color=color, label=name)
         right.set(xlabel="step", ylabel="norm of the gradient", yscale="log")
+        plain_logarithmic(right.yaxis)
         right.legend()
         for ax in (left, right):
             ax.grid(color="#eeeeee")

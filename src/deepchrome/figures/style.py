@@ -11,7 +11,9 @@ import pandas as pd
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 STYLE: dict[Any, Any] = {
     "figure.dpi": 100,
@@ -24,6 +26,7 @@ STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
     "legend.frameon": False,
     "figure.constrained_layout.use": True,
+    "text.parse_math": False,  # a name may hold a dollar sign
 }
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#999999"
@@ -51,6 +54,12 @@ def figure(
             fig.savefig(path, metadata={"Software": None, "Source": SOURCE})
         finally:
             plt.close(fig)
+
+
+def plain_logarithmic(axis: Axis) -> None:
+    """Write the ticks of a logarithmic axis as numbers, not as formulas."""
+    axis.set_major_formatter(LogFormatter())
+    axis.set_minor_formatter(LogFormatter(labelOnlyBase=False))
 
 
 def tick_names(order: pd.DataFrame) -> list[str]:

@@ -1,5 +1,6 @@
 """One gene: which it is, what was predicted of it, and what moved the prediction."""
 
+import re
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -36,23 +37,23 @@ def find_gene(data: Dataset, gene: str) -> str:
     """Return the id of a gene of the dataset by its id, its id with a version, or its symbol."""
     genes = data.genes
     name = gene.strip()
-    unversioned = name.upper().split(".")[0]
-    if unversioned in genes.index:
-        return unversioned
     if name in genes.index:
         return name
+    unversioned = re.sub(r"^(ENSG\d{11})\.\d+$", r"\1", name.upper())
+    if unversioned in genes.index:
+        return unversioned
     symbols = genes["symbol"].dropna().astype(str)
     matching = symbols.index[symbols.str.upper() == name.upper()]
     if len(matching) == 1:
         return str(matching[0])
     if len(matching) > 1:
         raise DeepChromeError(
-            f"--gene {gene}: {len(matching)} genes of {data.path} have this symbol; "
+            f"--gene {gene!r}: {len(matching)} genes of {data.path} have this symbol; "
             f"name one by its id: {', '.join(map(str, matching))}"
         )
     alike = genes.index if unversioned.startswith("ENSG") else symbols
     close = nearest(name.upper(), map(str, alike))
-    raise DeepChromeError(f"--gene {gene}: no such gene in {data.path}{close}")
+    raise DeepChromeError(f"--gene {gene!r}: no such gene in {data.path}{close}")
 
 
 def explain_gene(trained: Models, cell: CellType, row: int) -> GeneExplanation:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from rich.markup import escape
 
 from deepchrome import MARKS, N_BINS, seals
 from deepchrome.console import console, progress, warn
@@ -152,7 +151,7 @@ def run(
         )
     for part in parts:
         for note in part.notes:
-            console.print(escape(note))
+            console.print(note)
     for warning in [*itertools.chain(*(part.warnings for part in parts)), *moved]:
         warn(warning)
     report_audit(audits, params.labels)

@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from deepchrome.console import console, progress
 from deepchrome.data.audit import LabelAudit, audit_labels
@@ -30,7 +32,7 @@ def run(raw: Path, json_output: bool) -> None:
         )
     if found.skipped:
         console.print(f"Skipped, no expression: {listing(found.skipped, 60)}")
-    console.print(_conclusion(found))
+    console.print(_conclusion(found), markup=True)
 
 
 def _as_json(found: LabelAudit) -> dict[str, object]:
@@ -69,7 +71,7 @@ def _conclusion(found: LabelAudit) -> str:
     unexplained = [audit.cell for audit in found.affected if audit.verdict == "unexplained"]
     if unexplained:
         lines.append(
-            f"Neither rule explains the labels of {listing(unexplained)}. Are labels and "
+            f"Neither rule explains the labels of {escape(listing(unexplained))}. Are labels and "
             "expression of the same cell type and release? "
             "If the table is right, [bold]data.labels: rpkm[/] makes labels from it."
         )
@@ -102,6 +104,6 @@ def _table(audits: list[Audit]) -> Table:
             f"{audit.published_high:.1%}",
             f"{audit.disagree / audit.genes:.1%}",
             "" if share is None else f"{share:.1%}",
-            f"[{styles[audit.verdict]}]{audit.verdict}[/]",
+            Text(audit.verdict, style=styles[audit.verdict]),
         )
     return table

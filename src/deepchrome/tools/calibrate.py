@@ -24,4 +24,4 @@ def run(raw: Path, output: Path, expression: Path | None = None) -> None:
     statistics = calibration.calibrate(raw, read_rpkm(table))
     with replacing(written) as (path,):
         path.write_text(calibration.as_json(statistics), encoding="utf-8")
-    console.print(f"{output}: statistics of the simulator", markup=False)
+    console.print(f"{output}: statistics of the simulator")

@@ -8,6 +8,7 @@ import pandas as pd
 from deepchrome import MARKS
 from deepchrome.console import console
 from deepchrome.data.dataset import Dataset, origin
+from deepchrome.data.sources.names import file_name
 from deepchrome.errors import DeepChromeError
 from deepchrome.figures.gene import gene as draw
 from deepchrome.figures.style import SOURCE
@@ -41,7 +42,7 @@ def run(
     row = int(at[0])
     known = data.genes.loc[gene_id]
     symbol = gene_id if pd.isna(known["symbol"]) else known["symbol"]
-    path = output or Path("reports", "explain", f"{symbol}_{cell}.png")
+    path = output or Path("reports", "explain", f"{file_name(str(symbol))}_{file_name(cell)}.png")
     if path.suffix.lower() != ".png":
         raise DeepChromeError(f"--output {path}: expected a file that ends in .png")
     written = File(path, "explain", SOURCE.encode())

@@ -71,12 +71,12 @@ class _Bars(Observer):
 
     def __init__(self) -> None:
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             DownloadColumn(),
             TransferSpeedColumn(),
             TimeRemainingColumn(),
-            console=Console(stderr=True, markup=False, highlight=False),
+            console=Console(stderr=True, markup=False, emoji=False, highlight=False),
         )
         self._tasks: dict[str, TaskID] = {}
 

@@ -14,7 +14,7 @@ import pandas as pd
 from deepchrome import MARKS
 from deepchrome.console import progress
 from deepchrome.data import reference
-from deepchrome.data.sources.names import CELL_NAME
+from deepchrome.data.sources.names import check_cell, check_distinct
 from deepchrome.errors import DeepChromeError, listing, nearest
 from deepchrome.files import Folder, read_json, refuse, replacing, write_json
 from deepchrome.simulation import reads
@@ -82,11 +82,11 @@ def parse_cells(text: str) -> list[Cell]:
                 f"--cells: unknown cell type {one.eid!r}{nearest(one.eid, known)}; expected EIDs "
                 "of Roadmap's 56 epigenomes, or NAME=EID"
             )
-        if not CELL_NAME.fullmatch(one.name):
-            raise DeepChromeError(f"--cells: found {name!r}, expected letters, digits and _.+-")
+        check_cell(one.name, "--cells: ")
         found.append(one)
     names = [one.name for one in found]
     repeated = {name for name in names if names.count(name) > 1}
     if repeated:
         raise DeepChromeError(f"--cells: {listing(sorted(repeated))} named more than once")
+    check_distinct(names, "--cells: ")
     return found

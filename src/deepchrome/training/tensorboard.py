@@ -54,7 +54,7 @@ class TrainingLog:
         for title, kind in zip(charts, ("valid_auroc", "loss"), strict=True):
             charts[title]["mean over cell types"] = ["Multiline", [f"^mean/{kind}$"]]
             for group, rows in self.known.groupby("group", sort=False):
-                names = "|".join(tag(cell, self.known) for cell in rows.index)
+                names = "|".join(re.escape(tag(cell, self.known)) for cell in rows.index)
                 charts[title][str(group) or "other"] = ["Multiline", [f"^{kind}/({names})(-|$)"]]
         self.writer.add_custom_scalars(charts)
         return self

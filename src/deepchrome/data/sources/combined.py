@@ -6,14 +6,13 @@
 A cell type lies in one part; genes are matched by Ensembl id (`ingest`).
 """
 
-import json
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deepchrome.data.sources import published, samples
-from deepchrome.data.sources.names import CHARACTERS
+from deepchrome.data.sources.names import check_distinct, file_name
 from deepchrome.errors import DeepChromeError, listing, nearest
+from deepchrome.files import read_json
 
 MANIFEST = "combined.json"
 
@@ -46,14 +45,31 @@ def parts_of(raw: Path) -> list[Part]:
         raise DeepChromeError(f"data.raw: {raw}: no such directory")
     manifest = raw / MANIFEST
     if manifest.is_file():
-        try:
-            names = list(json.loads(manifest.read_text(encoding="utf-8"))["parts"])
-        except (ValueError, KeyError, TypeError):
-            raise DeepChromeError(
-                f"{manifest}: not what 'deepchrome combine' writes; combine the directories again"
-            ) from None
+        names = _part_names(manifest, raw)
         return _distinct([_part(raw / name, name, raw) for name in names], raw)
-    return [_part(raw, "", raw)]
+    return _distinct([_part(raw, "", raw)], raw)
+
+
+def _part_names(manifest: Path, raw: Path) -> list[str]:
+    """Return the names of the parts, each a folder that lies in the raw directory itself."""
+    again = "combine the directories again"
+    parts = read_json(manifest, again).get("parts")
+    if not isinstance(parts, dict) or not parts:
+        raise DeepChromeError(f"{manifest}: not what 'deepchrome combine' writes; {again}")
+    for name in parts:
+        if file_name(name) != name:
+            raise DeepChromeError(
+                f"{manifest}: parts: found {name[:120]!r}, expected the name of a folder here; "
+                f"{again}"
+            )
+        if not (raw / name).is_dir():
+            raise DeepChromeError(f"{manifest}: parts: no folder {raw / name}; {again}")
+        if (raw / name).resolve() != raw.resolve() / name:
+            raise DeepChromeError(
+                f"{raw / name}: a link to {(raw / name).resolve()}; expected a folder, as "
+                f"'deepchrome combine' writes it; {again}"
+            )
+    return list(parts)
 
 
 def _part(path: Path, name: str, whole: Path) -> Part:
@@ -87,6 +103,7 @@ def _distinct(parts: list[Part], where: object) -> list[Part]:
                     "a cell type has one name and one source. Rename one, or leave it out"
                 )
             seen[cell] = part
+    check_distinct(seen, f"{where}: ")
     return parts
 
 
@@ -101,7 +118,7 @@ def chosen(raw: str, parts: list[Part], cells: str | list[str]) -> list[Part]:
     for cell in cells:
         if cell not in present:
             raise DeepChromeError(
-                f"cells: {cell!r} is not in {raw}{nearest(cell, present)} "
+                f"cells: {cell!r} is not in {raw}{nearest(cell, present) or '.'} "
                 f"It has {listing(present, 60)}."
             )
     wanted = [part.only(cells) for part in parts]
@@ -148,7 +165,7 @@ def _new_names(parts: list[Part]) -> list[str]:
     """Return a distinct name for each part: that of its directory."""
     names: list[str] = []
     for part in parts:
-        name = re.sub(rf"[^{CHARACTERS}]", "_", part.name or part.path.resolve().name)
+        name = file_name(part.name or part.path.resolve().name)
         tried, n = name, 1
         while tried in names or tried == MANIFEST:
             n += 1

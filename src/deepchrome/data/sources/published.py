@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from deepchrome import MARKS, N_BINS, SPLITS
+from deepchrome.data.sources.names import check_cell, check_distinct
 from deepchrome.errors import DeepChromeError, listing
 
 MAX_COUNT = np.iinfo(np.uint16).max
@@ -51,8 +52,17 @@ class Table:
 
 
 def cell_types(raw: Path) -> list[str]:
-    """Return the cell types of a raw directory: its folders that hold `classification/`."""
-    return sorted(path.parent.name for path in raw.glob("*/classification") if path.is_dir())
+    """Return the cell types of a raw directory: its folders that hold `classification/`.
+
+    Raises DeepChromeError for a folder whose name cannot be a cell type's, and for two whose names
+    differ in case alone.
+    """
+    folders = [path.parent for path in raw.glob("[!.]*/classification") if path.is_dir()]
+    cells = sorted(folder.name for folder in folders)
+    for cell in cells:
+        check_cell(cell, f"{raw}: ")
+    check_distinct(cells, f"{raw}: ")
+    return cells
 
 
 def read_splits(raw: Path, cell: str) -> tuple[Table, np.ndarray]:

@@ -199,8 +199,9 @@ def fetch_reads(
     ):
         for name in asked:
             if name not in known:
+                like = nearest(name, known) or "."
                 raise DeepChromeError(
-                    f"{option}: found {name!r}{nearest(name, known)} Expected of {listing(known)}"
+                    f"{option}: found {name!r}{like} Expected of {listing(known)}"
                 )
     url = (url or READS_URL).rstrip("/")
     if not re.match(r"https?://[^/\s]+", url):
