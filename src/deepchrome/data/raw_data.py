@@ -112,7 +112,7 @@ def read_samples(
     measured = bin_values(folder, rule, measure_files)
     kept = measured.truncated.index  # genes that files cover
     truncated = measured.truncated
-    notes = list(folder.notes)
+    notes = [*folder.notes, *measured.notes]
     if truncated.any():
         notes.append(
             f"{part.path}: {int(truncated.sum()):,} genes have a window that leaves its chromosome "

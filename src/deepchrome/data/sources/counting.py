@@ -5,7 +5,7 @@ Who calls says how many files are measured at a time, and shows how far they are
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -30,13 +30,15 @@ class BinValues:
 
     `tables`: by cell type. `truncated`: by gene, whether its window leaves the chromosome.
     `kind`: "counts" (uint16) or "signal" (float32). `assemblies`: those that all files may be of.
-    `warnings`: what may make numbers wrong. Genes that no file covers are left out.
+    `notes`: what deserves attention. `warnings`: what may make numbers wrong. Genes that no file
+    covers are left out.
     """
 
     tables: dict[str, Table]
     truncated: pd.Series
     kind: str
     assemblies: list[Assembly]
+    notes: list[str]
     warnings: list[str]
 
 
@@ -73,18 +75,24 @@ def bin_values(folder: SampleFolder, rule: CountRule, measure_files: MeasureFile
     Raises DeepChromeError for every fault of a file.
     """
     windows = Windows(folder.genes, folder.naming)
-    limits = folder.naming.by_any_name(
-        {
-            chrom: max(one.sizes.get(chrom, 0) for one in folder.assemblies)
-            for chrom in {name for one in folder.assemblies for name in one.sizes}
-        }
-    )
-    counted = measure_files(FileMeter(windows, rule, limits, folder.genes_from), folder.samples)
+    meter = FileMeter(windows, rule, _limits(folder, folder.assemblies), folder.genes_from)
+    counted = measure_files(meter, folder.samples)
     candidates = folder.assemblies
     for sample, one in zip(folder.samples, counted, strict=True):
         furthest = folder.naming.by_one_name(one.furthest)
         candidates = of_accessions(candidates, one.furthest, sample.path)
         candidates = fitting(candidates, furthest, folder.naming, sample.path)
+    meter = replace(meter, limits=_limits(folder, candidates))
+    over = [
+        i
+        for i, one in enumerate(counted)
+        if len(candidates) < len(folder.assemblies)  # ends of chromosomes are known only now
+        and any(end > meter.limits.get(name, end) for name, end in one.furthest.items())
+    ]
+    if over:
+        again = measure_files(meter, [folder.samples[i] for i in over])
+        for i, one in zip(over, again, strict=True):
+            counted[i] = one
     covered, warnings = coverage_of(folder, [one.furthest for one in counted])
     warnings += _copies(folder.samples, counted)
     of_files = folder.samples[0].kind
@@ -102,7 +110,15 @@ def bin_values(folder: SampleFolder, rule: CountRule, measure_files: MeasureFile
         tables[cell] = _table(folder, cell, windows.gene_id[covered], by_mark, kind)
     sizes = candidates[0].sizes if candidates else {}
     truncated = pd.Series(windows.leaving(sizes), windows.gene_id)[covered]
-    return BinValues(tables, truncated, kind, candidates, warnings)
+    notes = [note for one in counted for note in one.notes]
+    return BinValues(tables, truncated, kind, candidates, notes, warnings)
+
+
+def _limits(folder: SampleFolder, candidates: list[Assembly]) -> dict[str, int]:
+    """Return the lengths of chromosomes, the longest of any candidate, by all names of files."""
+    names = {name for one in candidates for name in one.sizes}
+    longest = {name: max(one.sizes.get(name, 0) for one in candidates) for name in names}
+    return folder.naming.by_any_name(longest)
 
 
 def _table(
