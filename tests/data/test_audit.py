@@ -114,7 +114,7 @@ def test_without_expression(small):
     write_cell(small.raw, "X001", genes)
     write_rpkm(small.raw, {"E003": genes[:-3]})
     printed = small.ok("audit-labels", "--raw", "data/raw/demo")
-    assert "Skipped, no expression: E123, X001" in printed
+    assert "Skipped, no expression or empty files: E123, X001" in printed
     assert "Left out: 3 genes that the expression table lacks" in printed
     found = json.loads(small.ok("audit-labels", "--raw", "data/raw/demo", "--json"))
     assert found["skipped"] == ["E123", "X001"]

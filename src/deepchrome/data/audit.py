@@ -19,8 +19,8 @@ from deepchrome.errors import DeepChromeError, listing
 class LabelAudit:
     """The audit of a raw directory.
 
-    `skipped`: cell types that the expression table lacks. `genes_without_rpkm`: genes that it
-    lacks, which are left out.
+    `skipped`: cell types that the expression table lacks, or with empty files.
+    `genes_without_rpkm`: genes that it lacks, which are left out.
     """
 
     audits: list[Audit]
@@ -53,13 +53,16 @@ def audit_labels(raw: Path, on_cell: Callable[[], None] = lambda: None) -> Label
             "Put it there, from the Roadmap data portal ('deepchrome fetch roadmap' does)"
         )
     rpkm = expression.read_rpkm(path)
-    skipped = [cell for cell in cells if cell not in rpkm.columns]
+    empty = published.empty_cells(raw, cells)
+    skipped = [cell for cell in cells if cell in empty or cell not in rpkm.columns]
     if len(skipped) == len(cells):
-        raise DeepChromeError(f"{path}: no column for cell type {listing(cells)}")
+        raise DeepChromeError(
+            f"{path}: no column for cell type {listing(cells)}, or their files are empty"
+        )
     audits: list[Audit] = []
     unknown: set[str] = set()
     for cell in cells:
-        if cell in rpkm.columns:
+        if cell not in skipped:
             gene_id, label = published.read_labels(raw, cell)
             values = rpkm[cell].reindex(gene_id).to_numpy(np.float64)
             known = ~np.isnan(values)

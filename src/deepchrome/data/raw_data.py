@@ -56,14 +56,15 @@ def read_published(
     doubled: whether the files hold twice the H3K4me3 counts.
     Raises DeepChromeError for every fault of a file.
     """
-    rpkm = _read_expression(part, labels)
+    published.refuse_empty(part.path, part.cells)
     known = read_genes(find_table(part.path, genes, part.whole))
     _, assemblies = agreeing(part.path, known.genes, known.source, {}, known.assembly)
+    notes = list(known.notes)
+    rpkm = _read_expression(part, labels, notes)
     tables: dict[str, published.Table] = {}
     splits: dict[str, pd.Series] = {}
     for cell, (table, split) in zip(part.cells, read_cells(part), strict=True):
         tables[cell], splits[cell] = table, pd.Series(split, table.gene_id)
-    notes = list(known.notes)
     repeated = sorted({gene for table in tables.values() for gene in table.repeated})
     if repeated:
         notes.append(
@@ -160,8 +161,11 @@ def _bare(one: Assembly) -> Assembly:
     return Assembly(one.name, {bare(name): size for name, size in one.sizes.items()})
 
 
-def _read_expression(part: Part, labels: str) -> pd.DataFrame | None:
-    """Read the expression table beside the cell types, if there is one and labels need it."""
+def _read_expression(part: Part, labels: str, notes: list[str]) -> pd.DataFrame | None:
+    """Read the expression table beside the cell types, if there is one.
+
+    A cell type that it lacks is refused where labels are made from it, and noted where not.
+    """
     path = part.path / expression.FILE_NAME
     if not path.is_file():
         if labels == "published":
@@ -173,9 +177,14 @@ def _read_expression(part: Part, labels: str) -> pd.DataFrame | None:
         )
     rpkm = expression.read_rpkm(path)
     unknown = [cell for cell in part.cells if cell not in rpkm.columns]
-    if unknown:
+    if unknown and labels == "rpkm":
         raise DeepChromeError(
             f"{path}: no column for cell type {listing(unknown)}{nearest(unknown[0], rpkm.columns)}"
+        )
+    if unknown:
+        notes.append(
+            f"{path}: no column for cell type {listing(unknown)}: their published labels are "
+            "taken without comparing them with expression"
         )
     return rpkm
 

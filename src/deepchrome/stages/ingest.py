@@ -122,7 +122,9 @@ def run(
                 "h3k4me3_halved": any(part.doubled for part in parts),
                 "labels": params.labels,
                 "rpkm_median": {
-                    cell: None if part.rpkm is None else float(part.rpkm[cell].median())
+                    cell: float(part.rpkm[cell].median())
+                    if part.rpkm is not None and cell in part.rpkm
+                    else None
                     for cell, part in jobs
                 },
                 "split": split_rule,

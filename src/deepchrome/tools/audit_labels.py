@@ -31,7 +31,7 @@ def run(raw: Path, json_output: bool) -> None:
             f"{listing(found.genes_without_rpkm)}"
         )
     if found.skipped:
-        console.print(f"Skipped, no expression: {listing(found.skipped, 60)}")
+        console.print(f"Skipped, no expression or empty files: {listing(found.skipped, 60)}")
     console.print(_conclusion(found), markup=True)
 
 

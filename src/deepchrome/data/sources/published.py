@@ -5,7 +5,7 @@
 the Ensembl id. Bins run in genomic order; H3K4me3 counts are twice the reads counted.
 """
 
-import csv
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ import pyarrow.csv as pacsv
 
 from deepchrome import MARKS, N_BINS, SPLITS
 from deepchrome.data.sources.names import check_cell, check_distinct
+from deepchrome.data.sources.text import open_text
 from deepchrome.errors import DeepChromeError, listing
 
 MAX_COUNT = np.iinfo(np.uint16).max
@@ -23,6 +24,12 @@ MAX_COUNT = np.iinfo(np.uint16).max
 
 GENE_PREFIX = "ENSG00000"
 """What precedes the six digits of a gene: `000003` is ENSG00000000003."""
+
+MAX_BYTES = 2**30
+"""Of one file, unpacked; the largest of the archive has 70 MB."""
+
+_LETTERS = b"0123456789,\r\n"
+"""All that a file may hold. The fast reader would take spaces, and 0x1F for 31."""
 
 _H3K4ME3 = MARKS.index("H3K4me3")
 
@@ -65,6 +72,27 @@ def cell_types(raw: Path) -> list[str]:
     return cells
 
 
+def empty_cells(raw: Path, cells: Sequence[str]) -> list[str]:
+    """Return the cell types of which a file is empty, as some of the published archive are."""
+    return [
+        cell
+        for cell in cells
+        if any(not path.stat().st_size for path in (raw / cell / "classification").glob("*.csv"))
+    ]
+
+
+def refuse_empty(raw: Path, cells: Sequence[str]) -> None:
+    """Refuse cell types of which a file is empty, all at once, and say how to go on without."""
+    empty = empty_cells(raw, cells)
+    if empty:
+        others = [cell for cell in cells if cell not in empty]
+        way = f"leave them out in params.yaml, with cells: [{', '.join(others)}]"
+        raise DeepChromeError(
+            f"{raw}: empty files of cell type {', '.join(empty)}; expected {N_BINS} rows a gene in "
+            f"each of train.csv, valid.csv and test.csv. Fetch them again, or {way}"
+        )
+
+
 def read_splits(raw: Path, cell: str) -> tuple[Table, np.ndarray]:
     """Read the three files of one cell type as one table, and each gene's split.
 
@@ -88,12 +116,11 @@ def read_labels(raw: Path, cell: str) -> tuple[np.ndarray, np.ndarray]:
     """
     genes, labels = [], []
     for path in _paths(raw, cell):
-        names, codes, numbers = _parse(path, _columns(path), ["label"])
+        content = _content(path)
+        names, codes, numbers = _parse(path, content, list(COLUMNS), ["label"])
         label = numbers["label"]
         if not (label <= 1).all():
-            raise DeepChromeError(
-                _first_bad_row(path, COLUMNS) or f"{path}: a value is out of range"
-            )
+            raise _fault(path, content, COLUMNS)
         rows = np.bincount(codes, minlength=len(names))
         high = np.bincount(codes, weights=label, minlength=len(names))
         gene_id = np.char.add(GENE_PREFIX, names)
@@ -145,39 +172,43 @@ def read(path: Path, *, label: str = "required") -> Table:
     label: "required", or "optional": the column may be absent, and is not used.
     Raises DeepChromeError with the file, the line or gene, what was found and what was expected.
     """
-    columns = _columns(path, label)
-    names, codes, numbers = _parse(path, columns, columns[1:])
+    content = _content(path)
+    columns = list(COLUMNS)
+    first = content.lstrip().partition(b"\n")[0]
+    if label == "optional" and first.count(b",") == len(COLUMNS) - 2:
+        columns.remove("label")
+    names, codes, numbers = _parse(path, content, columns, columns[1:])
     in_range = ((numbers["bin"] >= 1) & (numbers["bin"] <= N_BINS)).all()
     if "label" in numbers:
         in_range &= (numbers["label"] <= 1).all()
     if not in_range:
-        raise DeepChromeError(_first_bad_row(path, columns) or f"{path}: a value is out of range")
+        raise _fault(path, content, columns)
     counts = np.stack([numbers[mark] for mark in MARKS], axis=-1)
     return _by_gene(path, names, codes, numbers, counts)
 
 
-def _columns(path: Path, label: str = "required") -> list[str]:
-    """Return the columns of a file, by its first line."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            first = file.readline()
-    except FileNotFoundError:
-        raise DeepChromeError(f"{path}: no such file") from None
-    except (UnicodeDecodeError, IsADirectoryError):
-        raise DeepChromeError(f"{path}: not a text file; expected a CSV") from None
-    if not first.strip():
-        raise DeepChromeError(f"{path}: the file is empty; expected {N_BINS} rows a gene")
-    without_label = label == "optional" and first.count(",") == len(COLUMNS) - 2
-    return list(COLUMNS[:-1] if without_label else COLUMNS)
+def _content(path: Path) -> bytes:
+    """Return the text of a file, unpacked where it is gzip; comments become empty lines."""
+    expected = f"CSV, {N_BINS} rows a gene"
+    with open_text(path, expected) as text:
+        content = bytes(text.buffer.read(MAX_BYTES + 1))
+    if len(content) > MAX_BYTES:
+        raise DeepChromeError(f"{path}: more than {MAX_BYTES:,} bytes; expected {expected}")
+    content = content.removeprefix(b"\xef\xbb\xbf")
+    if not content.strip():
+        raise DeepChromeError(f"{path}: the file is empty; expected {expected}")
+    return re.sub(rb"(?m)^#[^\r\n]*", b"", content) if b"#" in content else content
 
 
 def _parse(
-    path: Path, columns: list[str], wanted: list[str]
+    path: Path, content: bytes, columns: list[str], wanted: list[str]
 ) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
     """Return the gene names of a file, each row's index into them, and the wanted columns."""
+    if content.translate(None, _LETTERS):
+        raise _fault(path, content, columns)
     try:
         table = pacsv.read_csv(
-            path,
+            pa.BufferReader(content),
             read_options=pacsv.ReadOptions(column_names=columns),
             parse_options=pacsv.ParseOptions(quote_char=False),
             convert_options=pacsv.ConvertOptions(
@@ -187,11 +218,11 @@ def _parse(
             ),
         )
     except pa.ArrowInvalid as error:
-        raise DeepChromeError(_first_bad_row(path, columns) or f"{path}: {error}") from None
+        raise _fault(path, content, columns, str(error)) from None
     gene = table["gene"].unify_dictionaries().combine_chunks()
     names = gene.dictionary.to_numpy(zero_copy_only=False).astype(str)
     if not all(_is_gene(name) for name in names):
-        raise DeepChromeError(_first_bad_row(path, columns) or f"{path}: a gene is out of range")
+        raise _fault(path, content, columns)
     return names, gene.indices.to_numpy(), {name: table[name].to_numpy() for name in wanted}
 
 
@@ -278,34 +309,37 @@ def _is_gene(name: str) -> bool:
     return len(name) == 6 and name.isascii() and name.isdigit()
 
 
-def _first_bad_row(path: Path, columns: Sequence[str]) -> str | None:
-    """Find the first line that is not what it should be, and say so; None if all are well.
+def _fault(
+    path: Path, content: bytes, columns: Sequence[str], said: str = "a value is out of range"
+) -> DeepChromeError:
+    """Return the error for the first line that is not what it should be.
 
-    Read line by line only when the fast reader has found a fault.
+    Read line by line only when the fast reader has found a fault. said: in place of a line, where
+    each by itself is well.
     """
-    with open(path, encoding="utf-8", errors="replace", newline="") as file:
-        for number, row in enumerate(csv.reader(file, quoting=csv.QUOTE_NONE), start=1):
-            if not row:
-                continue
-            where = f"{path}: line {number}: "
-            if len(row) != len(columns):
-                return (
-                    f"{where}found {len(row)} columns, "
-                    f"expected {len(columns)} ({','.join(columns)})"
-                )
-            if not _is_gene(row[0]):
-                return (
-                    f"{where}gene: found {row[0]!r}, "
-                    "expected the last six digits of an Ensembl gene id, such as 000003"
-                )
-            where += f"gene {GENE_PREFIX}{row[0]}, "
-            for name, text in zip(columns[1:], row[1:], strict=True):
-                low, high, what = {
-                    "bin": (1, N_BINS, f"a bin from 1 to {N_BINS}"),
-                    "label": (0, 1, "0 or 1"),
-                }.get(name, (0, MAX_COUNT, f"a whole number of reads from 0 to {MAX_COUNT:,}"))
-                digits = text.removeprefix("-")
-                whole = digits.isascii() and digits.isdigit() and len(digits) < 19
-                if not whole or not low <= int(text) <= high:
-                    return f"{where}{name}: found {text[:40]!r}, expected {what}"
-    return None
+    for number, line in enumerate(content.splitlines(), start=1):
+        if line:
+            found = _fault_of_row(line.decode("utf-8", "replace").split(","), columns)
+            if found:
+                return DeepChromeError(f"{path}: line {number}: {found}")
+    return DeepChromeError(f"{path}: {said}")
+
+
+def _fault_of_row(row: list[str], columns: Sequence[str]) -> str:
+    """Say what of a row is not as it should be; empty where all is well."""
+    if len(row) != len(columns):
+        return f"found {len(row)} columns, expected {len(columns)} ({','.join(columns)})"
+    if not _is_gene(row[0]):
+        return (
+            f"gene: found {row[0][:40]!r}, "
+            "expected the last six digits of an Ensembl gene id, such as 000003"
+        )
+    for name, text in zip(columns[1:], row[1:], strict=True):
+        low, high, what = {
+            "bin": (1, N_BINS, f"a bin from 1 to {N_BINS}"),
+            "label": (0, 1, "0 or 1"),
+        }.get(name, (0, MAX_COUNT, f"a whole number of reads from 0 to {MAX_COUNT:,}"))
+        whole = text.isascii() and text.isdigit() and len(text) < 19
+        if not whole or not low <= int(text) <= high:
+            return f"gene {GENE_PREFIX}{row[0]}, {name}: found {text[:40]!r}, expected {what}"
+    return ""

@@ -37,7 +37,7 @@ def damaged_gzip(path: Path, error: Exception) -> DeepChromeError:
 
 
 @contextlib.contextmanager
-def open_text(path: Path, expected: str) -> Iterator[IO[str]]:
+def open_text(path: Path, expected: str) -> Iterator[io.TextIOWrapper]:
     """Open a UTF-8 text file for reading: gzip is unpacked, a byte order mark left out.
 
     expected: what the file should be, in messages, such as "a gene table". Raises DeepChromeError,
