@@ -640,6 +640,14 @@ def test_bad_reads_are_not_kept(server, fetch_reads, tmp_path, body, message):
     fetch_reads()
 
 
+def test_reads_that_unpack_to_too_much(server, fetch_reads, monkeypatch, tmp_path):
+    monkeypatch.setattr(archives, "SMALL", 2**20)
+    server.replies[READS].body = gzip.compress(b"chr1\t1\t2\tN\t1000\t+\n" + bytes(8 * 2**20))
+    with pytest.raises(DeepChromeError, match=r"unpacks to more than .*100 times as much"):
+        fetch_reads()
+    assert not (tmp_path / "reads/E003-H3K4me3.tagAlign.gz").exists()
+
+
 def test_unknown_cells_marks_and_files_of_reads(server, fetch_reads, tmp_path):
     with pytest.raises(DeepChromeError, match=r"--marks: found 'H3K4Me3'; did you mean 'H3K4me3'"):
         fetch_reads("H3K4Me3")

@@ -66,6 +66,16 @@ class BoundedStream:
             pass
 
 
+def bounded(unpacked: gzip.GzipFile, remote: Remote, packed: int) -> BoundedStream:
+    """Return a stream within what a download of `packed` bytes may unpack to."""
+    total = min(MAX_TOTAL, max(MAX_RATIO * packed, SMALL))
+    bound = (
+        f"{total:,} bytes, the bound for a download of {packed:,} bytes ({MAX_RATIO} times as much,"
+        f" but at least {SMALL:,} and at most {MAX_TOTAL:,} bytes)"
+    )
+    return BoundedStream(unpacked, remote.url, total, bound)
+
+
 @contextmanager
 def readable(remote: Remote, what: str) -> Iterator[None]:
     """Turn what gzip and tarfile raise on broken content into one message."""
@@ -86,11 +96,6 @@ def unpack(path: Path, remote: Remote, folder: Path, observer: Observer) -> dict
     Raises DeepChromeError for such a member, a broken archive and one that unpacks to too much.
     """
     packed = path.stat().st_size
-    total = min(MAX_TOTAL, max(MAX_RATIO * packed, SMALL))
-    bound = (
-        f"{total:,} bytes, the bound for a download of {packed:,} bytes ({MAX_RATIO} times as much,"
-        f" but at least {SMALL:,} and at most {MAX_TOTAL:,} bytes)"
-    )
     digests: dict[str, str] = {}
     observer.start("unpacking", packed, 0)
     with (
@@ -98,7 +103,7 @@ def unpack(path: Path, remote: Remote, folder: Path, observer: Observer) -> dict
         path.open("rb") as file,
         gzip.open(file) as unpacked,
     ):
-        stream = BoundedStream(unpacked, remote.url, total, bound)
+        stream = bounded(unpacked, remote, packed)
         stream.expect(0)
         with tarfile.open(fileobj=stream, mode="r|", bufsize=CHUNK) as tar:  # type: ignore[call-overload]
             for count, member in enumerate(tar, 1):

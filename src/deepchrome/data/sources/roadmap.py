@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from deepchrome import MARKS, SPLITS, files
 from deepchrome.data.reference import cell_types
-from deepchrome.data.sources.archive import LAYOUT, BoundedStream, readable, unpack
+from deepchrome.data.sources.archive import LAYOUT, BoundedStream, bounded, readable, unpack
 from deepchrome.data.sources.download import (
     CHUNK,
     GIB,
@@ -329,9 +329,9 @@ def _refused_leaves_cache(path: Path) -> Iterator[None]:
 def _check_reads(path: Path, remote: Remote) -> None:
     """Check that a file of reads unpacks and starts as a tagAlign does."""
     with readable(remote, "a gzip file"), gzip.open(path) as unpacked:
-        start = unpacked.read(CHUNK)
-        while unpacked.read(CHUNK * 16):
-            pass
+        stream = bounded(unpacked, remote, path.stat().st_size)
+        start = stream.read(CHUNK)
+        stream.drain()
     fields = start.partition(b"\n")[0].decode("utf-8", "replace").split("\t")
     if len(fields) < 6 or not fields[1].isdigit() or not fields[2].isdigit():
         raise DeepChromeError(
