@@ -53,6 +53,13 @@ def test_what_agrees_by_chance_is_no_copy(heights, per_mark, by_chance):
     assert told(X) == 0
 
 
+def test_what_is_the_rule_is_no_copy():
+    """Of twelve genes all have one of two signals."""
+    X = smooth(12)
+    X[:8], X[8:] = X[0], X[8]
+    assert told(X) == 0
+
+
 def test_domains_wider_than_a_window_agree():
     X = np.zeros((14_000, 100, 5), np.float32)
     X += np.repeat(np.random.default_rng(0).integers(1, 10**6, (140, 1, 5)), 100, axis=0)

@@ -47,10 +47,21 @@ def test_a_chromosome_without_any_mark_is_found():
     assert found(X) == {("chr2", zeros.NO_MARK): "12 genes"}
 
 
-def test_chrom_y_may_be_empty():
-    X = signals()
-    X[312:] = 0
-    assert found(X) == {("chrY", zeros.SOME_MARKS): "12 genes"}
+@pytest.mark.parametrize("empty", [1, 2])
+def test_two_of_twelve_genes_are_enough(empty):
+    """Two genes on each of six chromosomes, of which a mark lacks one or two."""
+    X = signals()[:12]
+    X[: 2 * empty, :, 1] = 0
+    chrom = np.repeat([f"chr{i}" for i in range(6)], 2).astype(object)
+    assert found(X, chrom) == {
+        (f"chr{i}", zeros.SOME_MARKS): f"{MARKS[1]} in 2 genes" for i in range(empty)
+    }
+
+
+def test_of_many_scaffolds_some_are_empty_by_chance():
+    for seed in range(20):
+        chrom = np.repeat(np.arange(162), 2).astype(str).astype(object)
+        assert found(signals(0.93, seed), chrom) == {}
 
 
 def test_a_mark_on_one_scaffold_alone_is_found():

@@ -425,10 +425,10 @@ def test_a_mark_without_values_on_a_chromosome_is_warned_of(dataset: Path) -> No
     assert [o.warning for o in outcomes] == [True], "\n".join(o.message() for o in outcomes)
 
 
-def test_a_chromosome_without_values_is_critical(dataset: Path) -> None:
+def test_a_chromosome_without_values_is_warned_of(dataset: Path) -> None:
     zero_on("E116", "chr1", MARKS)(dataset)
     outcomes = unmet(dataset, "E116")
-    assert caught(outcomes, "E116", r"every chromosome has values.*chr1 \(\d+ genes\)")[0].failure
+    assert caught(outcomes, "E116", r"every chromosome has values.*chr1 \(\d+ genes\)")[0].warning
     assert caught(outcomes, "E116", r"at least 95% of the genes.*\(all zero\)")[0].warning
     assert len(outcomes) == 2
 
@@ -436,12 +436,14 @@ def test_a_chromosome_without_values_is_critical(dataset: Path) -> None:
 def test_severities_are_as_params_say(dataset: Path) -> None:
     zero_on("E116", "chr1", MARKS)(dataset)
     labels = Dataset(dataset).labels.query("cell == 'E116'")
-    severity = {"chromosome_zero": "warning", "gene_zero": "off"}
+    severity = {"chromosome_zero": "critical", "gene_zero": "off"}
     params = PARAMS.model_copy(update={"severity": severity})
     suites = Suites("here", params.severity)
     validate.check_cell(Dataset(dataset), "E116", labels, params, suites)
-    assert [o.warning for o in suites.outcomes if not o.success] == [True]
-    run(dataset, params)
+    assert [o.failure for o in suites.outcomes if not o.success] == [True]
+    with pytest.raises(DeepChromeError, match="every chromosome has values of some mark"):
+        run(dataset, params)
+    run(dataset, PARAMS.model_copy(update={"severity": dict.fromkeys(severity, "off")}))
 
 
 def test_every_judgement_has_a_key_and_every_key_a_judgement(good: Path) -> None:

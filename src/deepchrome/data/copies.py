@@ -17,6 +17,9 @@ BY_CHANCE = 1e-3
 WINDOW = BIN_WIDTH * N_BINS
 """Length in bp of a gene's window."""
 
+COMMON = 0.1
+"""Share of genes; where more have the same signals, these are the rule and no copies."""
+
 _CODES = 1 << 16
 _CLASSES = 32
 _BLOCK = 10
@@ -89,6 +92,8 @@ def fingerprints(X: np.ndarray) -> np.ndarray:
     found = np.zeros(len(X), np.uint64)
     for i in np.flatnonzero(pairs * 10.0 ** -decades(X) < BY_CHANCE):
         found[i] = int.from_bytes(hashlib.blake2b(flat[i].tobytes(), digest_size=8).digest())
+    _, which, alike = np.unique(found, return_inverse=True, return_counts=True)
+    found[(alike > max(2, COMMON * len(X)))[which]] = 0
     return found
 
 

@@ -17,7 +17,7 @@ SEVERITIES = {
     "across_splits": "critical",
     "within_split": "warning",
     "shared_tss": "warning",
-    "chromosome_zero": "critical",
+    "chromosome_zero": "warning",
     "mark_chromosome_zero": "warning",
     "gene_zero": "warning",
     "missing_genes": "warning",

@@ -8,11 +8,11 @@ import pandas as pd
 
 from deepchrome import MARKS
 
-BY_CHANCE = 1e-3
-"""So many genes without a value are taken for a missing chromosome where chance is below this."""
+BY_CHANCE = 0.02
+"""A chromosome counts as missing where fewer than this many of a cell type's would be so by chance.
 
-_MAY_BE_EMPTY = ("Y", "W", "M", "MT", "MtDNA")
-"""Chromosomes that some samples have none of: of the other sex, or filtered as a rule."""
+Two of twelve genes are enough where all the others have values.
+"""
 
 NO_MARK, SOME_MARKS = "no mark has a value", "a mark has no value"
 
@@ -23,7 +23,6 @@ def by_chromosome(X: np.ndarray, chrom: np.ndarray) -> pd.DataFrame:
     X: shape=(genes, bins, marks). chrom: shape=(genes,), null where it is not known; such genes
     are left out. Columns: chrom, and what lacks values there though chance would give some, null
     where nothing does: NO_MARK, as the number of genes; SOME_MARKS, as the marks and that number.
-    On what a sample may have none of (chrY, chrM), no value at all is among SOME_MARKS.
 
     How often chance gives none to so many genes comes from the share of genes with a value on the
     other chromosomes that have any.
@@ -38,15 +37,15 @@ def by_chromosome(X: np.ndarray, chrom: np.ndarray) -> pd.DataFrame:
     for k, (name, n) in enumerate(zip(names, genes, strict=True)):
         others = (found > 0) & (np.arange(len(names)) != k)[:, None]
         total = np.where(others, genes[:, None], 0).sum(axis=0)
-        share = (np.where(others, found, 0).sum(axis=0) + 1) / (total + 2)
-        silent = (found[k] == 0) & (total > 0) & ((1 - share) ** n < BY_CHANCE)
+        share = (np.where(others, found, 0).sum(axis=0) + 0.5) / (total + 1)
+        by_chance = len(names) * (1 - share) ** n
+        silent = (found[k] == 0) & (total > 0) & (by_chance < BY_CHANCE)
         row: dict[str, object] = {"chrom": name, NO_MARK: None, SOME_MARKS: None}
         listed = ", ".join(mark for mark, one in zip(MARKS, silent, strict=True) if one)
         if silent.any() and found[k].any():
             row[SOME_MARKS] = f"{listed} in {n:,} genes"
         elif silent.any():
-            may = name.removeprefix("chr") in _MAY_BE_EMPTY
-            row[SOME_MARKS if may else NO_MARK] = f"{n:,} genes"
+            row[NO_MARK] = f"{n:,} genes"
         rows.append(row)
     return pd.DataFrame(rows, columns=["chrom", NO_MARK, SOME_MARKS]).astype(object)
 

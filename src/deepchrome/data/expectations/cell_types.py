@@ -196,7 +196,7 @@ def of_zeros(gene_id: np.ndarray, X: np.ndarray, chrom: np.ndarray) -> list[Tabl
                 [
                     absent(
                         zeros.NO_MARK,
-                        CRITICAL,
+                        WARNING,
                         "every chromosome has values of some mark",
                         "The files lack this chromosome or name it otherwise, so its genes read "
                         "zero; add it, or leave out its genes.",
