@@ -13,7 +13,6 @@ import numpy as np
 from deepchrome import SPLITS
 from deepchrome.console import progress
 from deepchrome.data import reference
-from deepchrome.data.sources.expression import FILE_NAME
 from deepchrome.errors import DeepChromeError, listing, nearest
 from deepchrome.files import Folder, read_json, refuse, replacing, write_json
 from deepchrome.params import SimulateParams
@@ -42,7 +41,7 @@ def run(params: SimulateParams, output: str | Path = "data/raw/demo") -> None:
         folder.mkdir()
         # marks the folder, so that published results are never shown beside simulated data
         write_json(folder / RECORD, params.model_dump())
-        raw.write_expression(folder / FILE_NAME, genes, columns, rpkm)
+        raw.write_expression(folder / reference.EXPRESSION_FILE, genes, columns, rpkm)
         items = [
             (folder, cell, values, chosen, params)
             for cell, values in zip(params.cells, rpkm.T[1:], strict=True)
@@ -63,7 +62,7 @@ def earlier_files(folder: Path) -> list[str]:
     tables = [
         f"{glob.escape(str(cell))}/classification/{split}.csv" for cell in cells for split in SPLITS
     ]
-    return [RECORD, FILE_NAME, *tables]
+    return [RECORD, reference.EXPRESSION_FILE, *tables]
 
 
 def _write_cell(item: tuple[Path, str, np.ndarray, np.ndarray, SimulateParams]) -> None:

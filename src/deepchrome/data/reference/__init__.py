@@ -19,6 +19,9 @@ from importlib.resources import as_file, files
 import numpy as np
 import pandas as pd
 
+EXPRESSION_FILE = "57epigenomes.RPKM.pc.gz"
+"""Roadmap's expression table, which is not in the package, as its data portal names it."""
+
 UNRELATED_GROUPS = ("Other", "ENCODE2012")
 """Groups of `cell_types` that are names of collections, not lineages."""
 

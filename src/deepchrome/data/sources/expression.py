@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from deepchrome.data.reference import EXPRESSION_FILE
 from deepchrome.data.sources.genes import without_version
 from deepchrome.data.sources.names import GENE_NAME
 from deepchrome.data.sources.text import open_text, unquoted
 from deepchrome.errors import DeepChromeError, listing, nearest
 
-FILE_NAME = "57epigenomes.RPKM.pc.gz"
+FILE_NAME = EXPRESSION_FILE
 """The name of the table in the Roadmap data portal and beside raw data."""
 
 TABLE = "expression.tsv"
