@@ -1,30 +1,18 @@
 """Great Expectations' suites: checked, counted, and shown as Data Docs."""
 
-import html
 import logging
-import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import great_expectations as gx
 import pandas as pd
-from great_expectations.core import ExpectationSuiteValidationResult, RunIdentifier
 from great_expectations.data_context.types.base import ProgressBarsConfig
-from great_expectations.data_context.types.resource_identifiers import (
-    ExpectationSuiteIdentifier,
-    ValidationResultIdentifier,
-)
 from great_expectations.expectations.metadata_types import FailureSeverity
 
+from deepchrome.data import data_docs
 from deepchrome.data.expectations import TableExpectations, key_of
-from deepchrome.data.sources.names import file_name
-
-_NO_TIME = datetime.fromtimestamp(0, UTC)
-"""Great Expectations wants a time; Data Docs of the same data are to be the same bytes."""
 
 
 @dataclass(frozen=True)
@@ -137,105 +125,10 @@ class Suites:
         )
 
     def build_docs(self, folder: Path) -> None:
-        """Write Data Docs: a page for each suite and for its results, and an index.
-
-        They hold no time, and what comes from the data is no markup on them.
-        """
-        run_id = RunIdentifier(run_name="validate", run_time=_NO_TIME)
-        for cell, results in self._results.items():
-            for result in results:  # Data Docs show neither severity nor notes on a page of results
-                config = result.expectation_config
-                config.description = html.escape(
-                    f"{config.severity.value}: {config.description}. If not: {config.notes}",
-                    quote=False,
-                )
-                config.notes = html.escape(str(config.notes), quote=False)
-                result.result = _escaped(result.result)
-            name = cell if cell == " ".join(map(file_name, cell.split(" "))) else file_name(cell)
-            suite = gx.ExpectationSuite(name)
-            suite.expectations = [result.expectation_config.to_domain_obj() for result in results]
-            self._context.suites.add(suite)
-            met = sum(result.success for result in results)
-            own = [outcome for outcome in self.outcomes if outcome.cell == cell]
-            self._context.validation_results_store.store_validation_results(
-                ExpectationSuiteValidationResult(
-                    success=not any(outcome.failure for outcome in own),
-                    results=results,
-                    suite_name=name,
-                    statistics={
-                        "evaluated_expectations": len(results),
-                        "successful_expectations": met,
-                        "unsuccessful_expectations": len(results) - met,
-                        "success_percent": 100 * met / len(results),
-                    },
-                    meta={
-                        "great_expectations_version": gx.__version__,
-                        "batch_spec": {"data_asset_name": html.escape(self._title)},
-                        "run_id": run_id,
-                        "validation_time": run_id.run_time,
-                    },
-                ),
-                ValidationResultIdentifier(
-                    expectation_suite_identifier=ExpectationSuiteIdentifier(name=name),
-                    run_id=run_id,
-                    batch_identifier="dataset",
-                ),
-            )
-        self._context.add_data_docs_site(
-            site_name="data_docs",
-            site_config={
-                "class_name": "SiteBuilder",
-                "show_how_to_buttons": False,  # type: ignore[typeddict-unknown-key]
-                "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
-                "store_backend": {
-                    "class_name": "TupleFilesystemStoreBackend",
-                    "base_directory": str(folder.resolve()),
-                },
-            },
-        )
-        builder = logging.getLogger("great_expectations.render.renderer.site_builder")
-        raising = _Raising()
-        builder.addFilter(raising)
-        try:
-            self._context.build_data_docs(site_names=["data_docs"])
-        finally:
-            builder.removeFilter(raising)
-        for page in sorted(folder.rglob("*.html")):
-            _take_out_time(page)
-
-
-class _Raising(logging.Filter):
-    """Raises what Great Expectations logs when a page fails; it would go on without the page."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        error = sys.exc_info()[1]
-        if error:
-            raise error
-        return True
-
-
-def _take_out_time(page: Path) -> None:
-    """Take the time of making out of a page, and number its random ids."""
-    text = re.sub(r"\?d=\d{8}T\d{6}\.\d{6}Z", "", page.read_text(encoding="utf-8"))
-    for shown in ("1970-01-01T00:00:00Z", "1970-01-01 00:00:00 UTC"):
-        text = text.replace(shown, "not kept")
-    ids: dict[str, str] = {}
-    text = re.sub(_UUID, lambda found: ids.setdefault(found[0], str(len(ids))), text)
-    page.write_text(text, encoding="utf-8")
-
-
-_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
-
-
-def _escaped(value: Any) -> Any:
-    """Return what an expectation found with every text in it as HTML shows it."""
-    if isinstance(value, str):
-        return html.escape(value)
-    if isinstance(value, Mapping):
-        return {key: _escaped(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_escaped(one) for one in value)
-    return value
+        """Write Data Docs: a page for each suite and for its results, and an index."""
+        failed = {outcome.cell for outcome in self.outcomes if outcome.failure}
+        suites = {name: (own, name not in failed) for name, own in self._results.items()}
+        data_docs.build(self._context, self._title, suites, folder)
 
 
 def _outcome(suite: str, result: Any, stated: TableExpectations) -> Outcome:
