@@ -16,9 +16,12 @@ from deepchrome.errors import DeepChromeError, listing
 from deepchrome.outputs import File, Folder, Output, check_place, path_of, refuse, unwritable
 
 __all__ = [
+    "Fields",
     "File",
     "Folder",
+    "lies_in",
     "only_writer",
+    "parse_json",
     "read_json",
     "refuse",
     "remove",
@@ -222,20 +225,48 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def read_json(path: str | Path, remedy: str) -> dict[str, Any]:
+class Fields(dict[str, Any]):
+    """An object of JSON; a key that is missing is a fault of the file.
+
+    where: the file. remedy: what to do about it.
+    """
+
+    def __init__(self, content: dict[str, Any], where: object, remedy: str):
+        super().__init__(content)
+        self._where, self._remedy = where, remedy
+
+    def __missing__(self, key: str) -> Any:
+        raise DeepChromeError(
+            f"{self._where}: no {key!r} (found {listing(self, 10) or 'nothing'}); {self._remedy}"
+        )
+
+
+def read_json(path: str | Path, remedy: str) -> Fields:
     """Read a JSON file that holds an object.
 
     remedy: what to do where it is missing or damaged, such as "run 'dvc repro ingest'". Raises
-    DeepChromeError for a file that is missing, no text, no JSON, no object, or nested too deep.
+    DeepChromeError for a file that is missing or cannot be read, and as `parse_json` does.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = Path(path).read_bytes()
     except FileNotFoundError:
         raise DeepChromeError(f"{path}: no such file; {remedy}") from None
-    except (ValueError, RecursionError) as error:  # of no UTF-8 too
-        raise DeepChromeError(f"{path}: damaged, no JSON ({error}); {remedy}") from None
     except OSError as error:
         raise DeepChromeError(f"{path}: cannot be read ({error.strerror or error})") from None
-    if not isinstance(content, dict):
-        raise DeepChromeError(f"{path}: damaged, no JSON object; {remedy}")
-    return content
+    return parse_json(content, path, remedy)
+
+
+def parse_json(content: bytes, where: object, remedy: str) -> Fields:
+    """Return the object that JSON holds.
+
+    Raises DeepChromeError for what is no UTF-8, no JSON, no object, or nested too deep.
+    """
+    try:
+        found = json.loads(content.decode())
+    except (ValueError, RecursionError) as error:  # of no UTF-8 too
+        raise DeepChromeError(f"{where}: not valid JSON ({error}); {remedy}") from None
+    if not isinstance(found, dict):
+        raise DeepChromeError(
+            f"{where}: found {type(found).__name__}, expected an object; {remedy}"
+        )
+    return Fields(found, where, remedy)

@@ -86,7 +86,7 @@ def read_published(
             f"{known.source}: where they lie is unknown"
         )
     warnings = []
-    if rpkm is not None:
+    if rpkm is not None and labels == "rpkm":
         shown = rpkm[[cell for cell in part.cells if cell in rpkm]]
         warnings = expression.doubts(shown, part.path / expression.FILE_NAME)
     return RawData(

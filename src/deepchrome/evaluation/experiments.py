@@ -1,6 +1,5 @@
 """DVC experiments: reads what they predicted, where it lies; the workspace stays as it is."""
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -9,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from deepchrome.errors import DeepChromeError, listing, nearest
 from deepchrome.evaluation import predictions
 from deepchrome.evaluation.metrics import auroc
+from deepchrome.files import Fields, parse_json
+from deepchrome.yaml_files import parse_yaml
 
 WORKSPACE = "workspace"
 DATA_FIELDS = ("source", "labels", "split", "orientation", "h3k4me3_halved", "values", "cells")
@@ -81,10 +81,16 @@ def read(name: str, between: bool) -> Experiment:
     stage = "cross_cell" if between else "evaluate"
     predicted = f"predictions/{stage}.parquet"
     get = reader(name)
-    params = yaml.safe_load(get("params.yaml"))
-    model = json.loads(get("models/train/model.json"))
-    dataset = json.loads(get("data/dataset/dataset.json"))
-    evaluated = json.loads(get("metrics/evaluate.json"))
+
+    def found(path: str) -> Fields:
+        return parse_json(get(path), f"{name}: {path}", ADVICE)
+
+    params = Fields(
+        parse_yaml(get("params.yaml"), f"{name}: params.yaml"), f"{name}: params.yaml", ADVICE
+    )
+    model = found("models/train/model.json")
+    dataset = found("data/dataset/dataset.json")
+    evaluated = found("metrics/evaluate.json")
     for path, hashed in (
         ("models/train", model["dataset"]),
         ("metrics/evaluate.json", evaluated["dataset"]),
@@ -96,15 +102,15 @@ def read(name: str, between: bool) -> Experiment:
             )
     if name == WORKSPACE:
         check_evaluated(stage)
-    crossed = {}
+    crossed = Fields({}, f"{name}: metrics/cross_cell.json", ADVICE)
     try:
-        crossed = json.loads(get("metrics/cross_cell.json"))
+        crossed = found("metrics/cross_cell.json")
     except DeepChromeError:
         if between:
             raise
     within = crossed.get("within_mean", -1)
     if not between and abs(within - evaluated["auroc"]) > ROUNDING:
-        crossed = {}  # left by the run that this experiment started from
+        crossed.clear()  # left by the run that this experiment started from
     scores = scores_of(f"{name}: {predicted}", get(predicted), between)
     reported = crossed["between_mean"] if between else evaluated["auroc"]
     mean = float(np.mean([np.mean(list(one.auroc().values())) for one in scores.values()]))

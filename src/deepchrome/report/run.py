@@ -1,6 +1,5 @@
 """What the stages of a run have left, read and checked."""
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ import pandas as pd
 from deepchrome.data.dataset import Dataset
 from deepchrome.errors import DeepChromeError
 from deepchrome.figures.text import Text, interval, plain, sentence, spoken
+from deepchrome.files import read_json
 from deepchrome.report.page import Figure, picture
 
 CELL_COLUMNS = ("cell", "train_cell", "test_cell")
@@ -32,21 +32,7 @@ class Run:
 
     def json(self, name: str, stage: str) -> dict[str, Any]:
         """Read a JSON file that `stage` writes."""
-        path = self.root / name
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise DeepChromeError(f"{path}: no such file; run 'dvc repro {stage}'") from None
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise DeepChromeError(
-                f"{path}: not valid JSON ({error}); run 'dvc repro {stage}'"
-            ) from None
-        if not isinstance(content, dict):
-            raise DeepChromeError(
-                f"{path}: found {type(content).__name__}, expected an object; "
-                f"run 'dvc repro {stage}'"
-            )
-        return Fields(content, path, stage)
+        return read_json(self.root / name, f"run 'dvc repro {stage}'")
 
     def metrics(self, stage: str) -> dict[str, Any]:
         """Read the numbers of a stage."""
@@ -112,20 +98,6 @@ class Run:
             for name, text in wanted.items()
             if self.has(name)
         ]
-
-
-class Fields(dict[str, Any]):
-    """An object of JSON; a key that is missing is a fault of the file."""
-
-    def __init__(self, content: dict[str, Any], path: Path, stage: str):
-        super().__init__(content)
-        self._path, self._stage = path, stage
-
-    def __missing__(self, key: str) -> Any:
-        raise DeepChromeError(
-            f"{self._path}: no {key!r} (found {', '.join(self) or 'nothing'}); "
-            f"run 'dvc repro {self._stage}'"
-        )
 
 
 def numbers(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -28,6 +28,7 @@ import numpy as np
 from deepchrome import MARKS, N_BINS
 from deepchrome.data import reference
 from deepchrome.errors import DeepChromeError, nearest
+from deepchrome.files import read_json
 
 Statistics = dict[str, Any]
 
@@ -57,10 +58,7 @@ def load_statistics(path: str | Path | None = None) -> Statistics:
     """
     if path is None:
         return _packaged()
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DeepChromeError(f"{path}: no statistics of the simulator here ({error})") from None
+    return read_json(path, "expected statistics of the simulator, as 'deepchrome calibrate' writes")
 
 
 @cache

@@ -45,7 +45,10 @@ def run(
     if trained.info["h3k4me3_halved"] if h3k4me3_doubled is None else h3k4me3_doubled:
         X = published.halve_h3k4me3(X, table.gene_id, source)
     if trained.info["orientation"] == "transcription":
-        strands = read_genes(genes).genes["strand"].reindex(table.gene_id)
+        known = read_genes(genes)
+        for note in known.notes:
+            console.print(note)
+        strands = known.genes["strand"].reindex(table.gene_id)
         X = orient(X, table.gene_id, strands)
     score = trained.predict(X, cells).mean(axis=(0, 1))
     with replacing(written) as (out,):

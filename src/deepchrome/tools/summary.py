@@ -1,12 +1,12 @@
 """summary: what a run found, and what to open."""
 
-import json
 from pathlib import Path
 
 import pandas as pd
 
 from deepchrome.console import console
 from deepchrome.errors import DeepChromeError
+from deepchrome.files import read_json
 from deepchrome.report.terminal import score_table
 
 SHOWN = (
@@ -22,17 +22,21 @@ SHOWN = (
     ("reports/data_docs/index.html", "Data Docs: what was checked of the data"),
 )
 
+FIRST = "run 'dvc repro' first"
+
 
 def run() -> None:
     """Print the per-cell AUROC table, the matrix in one line and what to open next."""
     try:
         cells = pd.read_csv("plots/evaluate/cells.csv", converters={"cell": str})
-        evaluated = json.loads(Path("metrics/evaluate.json").read_text(encoding="utf-8"))
-        crossed = json.loads(Path("metrics/cross_cell.json").read_text(encoding="utf-8"))
-        model = json.loads(Path("models/train/model.json").read_text(encoding="utf-8"))
-        info = json.loads(Path("data/dataset/dataset.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise DeepChromeError(f"{error.filename}: no such file; run 'dvc repro' first") from None
+        raise DeepChromeError(f"{error.filename}: no such file; {FIRST}") from None
+    except ValueError as error:  # of no UTF-8 too
+        raise DeepChromeError(f"plots/evaluate/cells.csv: damaged ({error}); {FIRST}") from None
+    evaluated = read_json("metrics/evaluate.json", FIRST)
+    crossed = read_json("metrics/cross_cell.json", FIRST)
+    model = read_json("models/train/model.json", FIRST)
+    info = read_json("data/dataset/dataset.json", FIRST)
     title = f"{model['model']} ({model['parameters']:,} parameters), {info['source']} data"
     console.print(score_table(title, cells))
     low, high = evaluated["auroc_ci95"]

@@ -3,7 +3,6 @@
 import functools
 import hashlib
 import itertools
-import json
 import re
 import time
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pydantic import BaseModel
 
 from deepchrome import __version__, files
 from deepchrome.errors import DeepChromeError
+from deepchrome.files import read_json
 
 ATTEMPTS = 5
 FIRST_WAIT = 1.0
@@ -279,9 +279,11 @@ def _state(part: Path) -> Path:
 def _kept(part: Path) -> tuple[int, dict[str, Any]]:
     """Return the bytes of a partial download, and the size and ETag of the whole."""
     try:
-        whole = json.loads(_state(part).read_text(encoding="utf-8"))
-        return part.stat().st_size, {"bytes": whole["bytes"], "etag": whole["etag"]}
-    except (OSError, ValueError, KeyError, TypeError):  # none yet, or not to be continued
+        whole = read_json(_state(part), "the download starts anew")
+        size, etag = whole["bytes"], whole["etag"]
+        sound = isinstance(size, int | None) and isinstance(etag, str | None)
+        return (part.stat().st_size, {"bytes": size, "etag": etag}) if sound else (0, {})
+    except (OSError, DeepChromeError):  # none yet, or not to be continued
         return 0, {}
 
 
