@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -469,6 +470,34 @@ def test_signal_has_no_largest_value(dataset: Path) -> None:
     table.to_parquet(path, index=False)
     faults.set_info(values="signal")(dataset)
     assert unmet(dataset, "E116") == []
+
+
+def peaks(n: int, per_mark: float) -> np.ndarray:
+    """Return heights of broad domains, one value each, as float32 of shape=(n, bins, marks)."""
+    rng = np.random.default_rng(0)
+    X = np.zeros((n, 100, len(MARKS)), np.float32)
+    for gene, mark in np.ndindex(n, len(MARKS)):
+        for _ in range(rng.poisson(per_mark)):
+            start, length = rng.integers(-60, 100), rng.choice([4, 10, 50, 200])
+            X[gene, max(start, 0) : max(start + length, 0), mark] = rng.integers(1, 4)
+    return X
+
+
+@pytest.mark.parametrize("per_mark", [0.2, 3])
+def test_agreement_by_chance_is_no_copy_and_a_copy_is_one(per_mark: float, dataset: Path) -> None:
+    data = Dataset(dataset)
+    genes = data.load("E116").gene_id
+    X = peaks(len(genes), per_mark)
+    write_signals(data.signals_path("E116"), genes, X)
+    faults.set_info(values="signal")(dataset)
+    assert not any(o.failure for o in unmet(dataset, "E116"))
+    split = data.genes["split"].loc[genes].to_numpy(object)
+    counted = np.count_nonzero(X.reshape(len(X), -1), axis=1)
+    train, test = (counted * (split == name) for name in ("train", "test"))
+    X[train.argmax()] = X[test.argmax()]
+    write_signals(data.signals_path("E116"), genes, X)
+    copied = caught(unmet(dataset, "E116"), "E116", "signals of a gene in another split")
+    assert [o.failure for o in copied] == ([True] if per_mark == 3 else [])
 
 
 def test_few_genes_raise_no_statistical_alarm(tmp_path: Path) -> None:
