@@ -53,6 +53,19 @@ def test_what_agrees_by_chance_is_no_copy(heights, per_mark, by_chance):
     assert told(X) == 0
 
 
+def test_marks_of_one_segmentation_tell_once():
+    """Chromatin states decide all marks, so that these change together."""
+    rng = np.random.default_rng(0)
+    marks = rng.integers(0, 2, (12, 5)).astype(np.float32)
+    X = np.zeros((14_000, 100, 5), np.float32)
+    for gene in X:
+        ends = 2 * np.sort(rng.integers(1, 50, rng.poisson(2.5)))
+        for start, end in zip([0, *ends], [*ends, 100], strict=True):
+            gene[start:end] = marks[0 if rng.random() < 0.5 else rng.integers(1, 12)]
+    assert equal_pairs(X) > 500
+    assert told(X) == 0
+
+
 def test_what_is_the_rule_is_no_copy():
     """Of twelve genes all have one of two signals."""
     X = smooth(12)

@@ -34,17 +34,20 @@ def decades(X: np.ndarray) -> np.ndarray:
     The chance comes from a semi-Markov chain fitted on these genes, mark by mark: how often a value
     follows one of about the same size, and how often one stays for so many bins. It is taken for
     larger than the chain says, as domains of marks go together and may cover the windows of several
-    genes: the value that a window begins with and how long its last one stays tell nothing, of a
-    signal's changes one in ten bins tells its value, and the square root of the chance counts.
+    genes: the value that a window begins with and how long its last one stays tell nothing, of
+    marks that change at the same place one tells, of a signal's changes one in ten bins tells its
+    value, and the square root of the chance counts.
     """
-    return np.asarray(sum(_of_mark(X[:, :, m]) for m in range(X.shape[2])) / 2)
+    told = np.zeros((len(X), X.shape[1] - 1))
+    for m in range(X.shape[2]):
+        gene, at, cost = _of_mark(X[:, :, m])
+        told[gene, at] = np.maximum(told[gene, at], cost)
+    return np.asarray(told.sum(axis=1) / 2)
 
 
-def _of_mark(values: np.ndarray) -> np.ndarray:
-    """Return -log10 of the chance of each gene's signals of one mark, shape=(genes,)."""
+def _of_mark(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return where one mark's signals change: gene, bin before it, and -log10 of its chance."""
     gene, at = np.nonzero(values[:, 1:] != values[:, :-1])
-    if not len(gene):
-        return np.zeros(len(values))
     before, after = values[gene, at], values[gene, at + 1]
     first = np.diff(gene, prepend=-1) != 0
     length = np.where(first, at + 1, np.diff(at, prepend=0))
@@ -54,7 +57,7 @@ def _of_mark(values: np.ndarray) -> np.ndarray:
     if not np.issubdtype(values.dtype, np.integer):
         block = gene * N_BINS + at // _BLOCK
         value[np.diff(block, prepend=-1) == 0] = 0
-    return np.bincount(gene, cost + value, minlength=len(values))
+    return gene, at, cost + value
 
 
 def _decades(given: np.ndarray, found: np.ndarray, n_given: int, n_found: int) -> np.ndarray:
@@ -68,7 +71,7 @@ def _decades(given: np.ndarray, found: np.ndarray, n_given: int, n_found: int) -
 def _size(values: np.ndarray) -> np.ndarray:
     """Return classes of values by powers of 2, from the largest down; 0 is a class of its own."""
     exponent = values.astype(np.float32).view(np.uint32) >> 23 & 0xFF
-    below = exponent.max() - exponent.astype(np.int64)
+    below = exponent.max(initial=0) - exponent.astype(np.int64)
     return np.where(values == 0, _CLASSES - 1, np.minimum(below, _CLASSES - 2))
 
 
