@@ -10,7 +10,7 @@ from deepchrome import N_BINS
 from deepchrome.console import console, progress, warn
 from deepchrome.data import measures
 from deepchrome.data.dataset import Dataset
-from deepchrome.data.expectations import cell_types, tables
+from deepchrome.data.expectations import cell_types, coverage, tables
 from deepchrome.data.measures import CellMeasures
 from deepchrome.data.suites import Outcome, Suites
 from deepchrome.errors import DeepChromeError
@@ -163,7 +163,7 @@ def check_cell(
     strand = data.genes["strand"].loc[gene_id].to_numpy(object)
     orientation, balance = data.info["orientation"], params.class_balance
     chrom = data.genes["chrom"].loc[gene_id].to_numpy(object)
-    for stated in cell_types.of_zeros(gene_id, X, chrom):
+    for stated in coverage.of_zeros(gene_id, X, chrom):
         suites.check(cell, stated)
     suites.check(cell, cell_types.of_copies(measured, data.genes))
     suites.check(cell, cell_types.of_profile(measured, strand, X, orientation, balance))
