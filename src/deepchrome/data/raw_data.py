@@ -124,7 +124,7 @@ def read_samples(
         tables=measured.tables,
         splits=None,
         genes=folder.genes.loc[kept].assign(truncated=truncated),
-        rpkm=folder.rpkm,
+        rpkm=folder.rpkm.loc[kept],
         values=measured.kind,
         doubled=False,
         assemblies=measured.assemblies,
