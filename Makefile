@@ -15,6 +15,10 @@ SHOWN := ^(Experiment|model|cells|data[.]raw|auroc|between_mean|gap)$$
 STUDY := deepchrome deepchrome_avg deepchrome_strided fully_connected \
   linear linear_sum linear_mean linear_median linear_min $(if $(ALL),attentive transformer)
 
+# what 'make fuzz' tries: inputs in all, from which seed
+FUZZ := 10000
+SEED := 0
+
 help: ## list what make can do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
@@ -24,6 +28,12 @@ run: $(VENV)/run ## install, run every stage that is out of date, and show the r
 
 test: $(VENV)/dev ## install what tests need and run the test suite
 	pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+
+fuzz: $(VENV)/dev ## damage files of every kind and see that none is read wrongly; FUZZ=10000 inputs
+	PYTHONPATH=$(CURDIR)/tests:$(PYTHONPATH) python -m fuzz --inputs $(FUZZ) --seed $(SEED)
+
+reliability: $(VENV)/dev ## print the tables of docs/reliability.md: tests of crashes, and 'fuzz'
+	PYTHONPATH=$(CURDIR)/tests:$(PYTHONPATH) python -m fuzz.reliability --inputs $(FUZZ) --seed $(SEED)
 
 lint: $(VENV)/dev ## check style, types, imports between packages and the workflow files
 	ruff check .
@@ -75,4 +85,4 @@ $(VENV)/dev: $(VENV)/run requirements-dev.lock
 	$(VENV)/bin/python -m pip install -q --disable-pip-version-check -r requirements-dev.lock
 	@touch $@
 
-.PHONY: help run test lint format experiments study lock
+.PHONY: help run test fuzz reliability lint format experiments study lock
