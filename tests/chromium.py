@@ -27,7 +27,8 @@ FLAGS = [
     "--hide-scrollbars",
     "--remote-debugging-pipe",
 ]
-TIMEOUT = 60
+TIMEOUT = 3600
+"""Seconds after which the browser hangs, however busy the machine."""
 
 
 class Chromium:

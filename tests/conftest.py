@@ -17,12 +17,18 @@ import numpy as np
 import pytest
 import yaml
 from hypothesis import settings
+from matplotlib.figure import Figure
+
+from pictures import Pictures
 
 settings.register_profile("busy", deadline=None)  # no test fails because the machine is busy
 settings.load_profile("busy")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side
 os.environ["GX_ANALYTICS_ENABLED"] = "False"
 os.environ["DVC_NO_ANALYTICS"] = "1"
+
+HANGING = 3600.0
+"""Seconds after which something hangs, however busy the machine: no test is to depend on time."""
 
 ROOT = Path(__file__).parents[1]
 REAL = ROOT.parent / "shared" / "real"
@@ -107,6 +113,45 @@ def write_raw(raw: Path, cells: tuple[str, ...] = ("E003", "E123"), per_split: i
     write_rpkm(raw, columns)
 
 
+def wait_for(condition: Callable[[], object], process: subprocess.Popen) -> None:
+    """Wait for a sign of a process, such as a file, that it has come as far as a test needs."""
+    deadline = time.monotonic() + HANGING
+    while not condition():
+        assert process.poll() is None, f"it ended before the sign, with {process.returncode}"
+        assert time.monotonic() < deadline, "no sign of it"
+        time.sleep(0.02)
+
+
+STOPS = """
+import os, sys
+
+if sys.orig_argv[1:4] == ["-m", "deepchrome", "train"] and os.path.exists({sign!r}):
+    import signal
+    from deepchrome.training.checkpoints import Checkpoints
+
+    os.sched_setaffinity(0, {{min(os.sched_getaffinity(0))}})  # no other process trains
+    save = Checkpoints.save
+
+    def save_and_wait(*arguments):
+        save(*arguments)
+        signal.pause()
+
+    Checkpoints.save = save_and_wait
+"""
+
+
+def stop_at_checkpoints(folder: Path) -> Path:
+    """Make `train`, with `folder` on its path, wait for its end after its first checkpoint.
+
+    Returns a file; without it, training goes on.
+    """
+    folder.mkdir(exist_ok=True)
+    sign = folder.parent / "stop-at-checkpoints"
+    sign.touch()
+    (folder / "sitecustomize.py").write_text(STOPS.format(sign=str(sign)))
+    return sign
+
+
 def set_param(path: Path, key: str, value: object) -> None:
     """Change one value of a params.yaml: set_param(path, "data.labels", "published")."""
     params = yaml.safe_load(path.read_text())
@@ -184,6 +229,19 @@ def project(tmp_path, capsys, monkeypatch) -> Project:
 
 
 @pytest.fixture
+def pictures(monkeypatch) -> Pictures:
+    """What figures show that are saved in this process."""
+    found, save = Pictures(), Figure.savefig
+
+    def savefig(fig: Figure, path: Path, **options: object) -> None:
+        found.note(fig, Path(path).name)
+        save(fig, path, **options)
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
+    return found
+
+
+@pytest.fixture
 def small(project) -> Project:
     """A project with two small cell types."""
     write_raw(project.raw)
@@ -240,7 +298,7 @@ class Clone:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=400,
+            timeout=HANGING,
         )
 
     def kill_when(self, command: str, condition: Callable[[], object]) -> None:
@@ -253,11 +311,7 @@ class Clone:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        deadline = time.monotonic() + 100
-        while not condition():
-            assert process.poll() is None, "it ended before it was killed"
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_for(condition, process)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 

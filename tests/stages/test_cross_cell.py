@@ -73,7 +73,7 @@ def check_against_predictions():
     assert found["averaged_cells"] == 3
 
 
-def test_four_cell_types(project):
+def test_four_cell_types(project, pictures):
     metrics, printed = run(project)
     check_against_predictions()
     assert list(metrics) == KEYS
@@ -106,7 +106,7 @@ def test_four_cell_types(project):
     assert table("decomposition")["share"].sum() == pytest.approx(1, abs=1e-5)
     assert table("lineage")["pairs"].dropna().tolist() == [1, 5]
     for name in ("auroc", "controls", "decomposition", "lineage", "clusters"):
-        assert (project.path / f"plots/cross_cell/{name}.png").stat().st_size > 10_000, name
+        pictures.check(project.path / f"plots/cross_cell/{name}.png")
     assert not (project.path / "plots/cross_cell/published.csv").exists()
 
 

@@ -97,7 +97,7 @@ def table(name):
     return pd.read_csv(f"plots/interpret/{name}.csv")
 
 
-def test_a_planted_signal_is_found(project, monkeypatch):
+def test_a_planted_signal_is_found(project, pictures, monkeypatch):
     cells = ["E003", "E123"]
     prepare(project, cells, "deepchrome", models__deepchrome__epochs=8)
     printed = project.ok("interpret")
@@ -147,7 +147,7 @@ def test_a_planted_signal_is_found(project, monkeypatch):
     files = {path.name for path in (project.path / "plots/interpret").iterdir()}
     assert files == {*FIGURES, *TABLES, "stability.csv", "verdict.txt"}
     for name in FIGURES:
-        assert (project.path / "plots/interpret" / name).stat().st_size > 10_000, name
+        pictures.check(project.path / "plots/interpret" / name)
 
     monkeypatch.setattr(interpret, "read_generator", lambda path, trained: Fake(["E123"]))
     assert "the generator's signals" in project.ok("interpret")

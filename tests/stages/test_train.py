@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from safetensors.numpy import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
 
-from conftest import ROOT
+from conftest import HANGING, ROOT, stop_at_checkpoints, wait_for
 from deepchrome import params, seals
 from deepchrome.files import remove
 from deepchrome.stages import train
@@ -100,7 +101,18 @@ def test_an_error_in_a_worker_process_reaches_the_user(ready, monkeypatch):
     assert "epoch 1" in message
 
 
-def test_adding_a_cell_type_trains_only_that_one(ready):
+SMALL = {
+    "linear": {},
+    "deepchrome": {"filters": 4},
+    "transformer": {"width": 4, "heads": 2, "feed_forward": 4},
+}
+
+
+@pytest.mark.parametrize("model", SMALL)
+def test_adding_a_cell_type_trains_only_that_one(ready, model):
+    ready.set("model", model)
+    ready.set(f"models.{model}.options", SMALL[model])
+    ready.set(f"models.{model}.epochs", 2)
     ready.set("cells", ["E123"])
     ready.ok("ingest")
     ready.ok("validate")
@@ -162,22 +174,27 @@ def test_cores():
 
 
 def nobody_left(group: int) -> bool:
-    """Wait up to ten seconds for the last process of a group to end."""
-    for _ in range(100):
+    """Wait for the last process of a group to end."""
+    deadline = time.monotonic() + HANGING
+    while time.monotonic() < deadline:
         try:
             os.killpg(group, 0)
         except ProcessLookupError:
             return True
-        time.sleep(0.1)
+        time.sleep(0.02)
     return False
 
 
-def start_training(ready, name: str) -> subprocess.Popen:
-    """Start `train` in a process group of its own; Ctrl-C reaches every process of a group."""
+def start_training(ready, name: str, *first: Path) -> subprocess.Popen:
+    """Start `train` in a process group of its own; Ctrl-C reaches every process of a group.
+
+    first: folders that are searched for modules before the package's.
+    """
     return subprocess.Popen(
         [sys.executable, "-m", "deepchrome", "train"],
         cwd=ready.path,
-        env=os.environ | {"PYTHONPATH": str(ROOT / "src"), "DVC_EXP_NAME": name},
+        env=os.environ
+        | {"PYTHONPATH": ":".join(map(str, [*first, ROOT / "src"])), "DVC_EXP_NAME": name},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -185,10 +202,11 @@ def start_training(ready, name: str) -> subprocess.Popen:
     )
 
 
-def wait_for(condition) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not condition():
-        time.sleep(0.05)
+def tags_of(events: Path) -> str:
+    """Return the tags of what a run has recorded so far; "" before it records."""
+    if not events.is_dir() or not any(events.iterdir()):
+        return ""
+    return " ".join(EventAccumulator(str(events)).Reload().Tags()["scalars"])
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
@@ -202,11 +220,13 @@ def test_an_interrupted_run_goes_on_where_it_was(ready, sent):
     for name in ("models", "plots", "metrics/train.json"):
         remove(ready.path / name)
     ready.set("train.checkpoint_seconds", 0)
-    process = start_training(ready, "first")
+    stops = ready.path / "stops"
+    stop_at_checkpoints(stops)
+    process = start_training(ready, "first", stops)
     found = ready.path / ".cache/train"
-    wait_for(lambda: list(found.glob("*/*.safetensors")))
+    wait_for(lambda: list(found.glob("*/*.safetensors")), process)
     os.kill(process.pid, sent) if sent == signal.SIGKILL else os.killpg(process.pid, sent)
-    process.communicate(timeout=30)
+    process.communicate(timeout=HANGING)
     assert nobody_left(process.pid)
     assert list(found.glob("*/*.safetensors")), "no checkpoint to go on from"
     assert not (ready.path / "models/train").exists()
@@ -225,11 +245,9 @@ def test_ctrl_c_leaves_earlier_outputs_and_no_process(ready):
     before["params.yaml"] = (ready.path / "params.yaml").read_bytes()
     process = start_training(ready, "interrupted")
     events = ready.path / "runs/interrupted"
-    wait_for(
-        lambda: events.is_dir() and any(path.stat().st_size > 500 for path in events.iterdir())
-    )
+    wait_for(lambda: "loss/" in tags_of(events), process)
     os.killpg(process.pid, signal.SIGINT)
-    printed, _ = process.communicate(timeout=30)
+    printed, _ = process.communicate(timeout=HANGING)
     assert process.returncode == 130
     assert "Traceback" not in printed
     assert ready.snapshot() == before

@@ -36,7 +36,7 @@ def test_correlation_is_spearmans_over_training_genes(ready):
     pd.testing.assert_frame_equal(correlation(data), found)
 
 
-def test_the_stage(ready):
+def test_the_stage(ready, pictures):
     printed = ready.ok("training_sets")
     # 3 cell types, 3 pairs and all of them; 3 pairs with as many genes as one cell type has
     assert "10 models for 27 training sets and 12 points of the curve" in printed
@@ -67,7 +67,7 @@ def test_the_stage(ready):
     assert list(curve_means["n_cells"]) == [1, 1, 2, 2]
     assert (curve_means["low"] <= curve_means["gain"]).all()
     for name in ("sets.png", "curve.png"):
-        assert (ready.path / "plots/training_sets" / name).stat().st_size > 0
+        pictures.check(ready.path / "plots/training_sets" / name)
     # inclusive_all is one model, the pooled one
     predicted = pd.read_parquet("predictions/training_sets.parquet")
     assert set(predicted["train_cell"]) == set(SETS)

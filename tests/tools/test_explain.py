@@ -24,7 +24,7 @@ def trained(project):
 GENE = "ENSG00000000003"  # TSPAN6; the third of the files, in the test split
 
 
-def test_by_id_and_by_symbol(trained):
+def test_by_id_and_by_symbol(trained, pictures):
     printed = " ".join(trained.ok("explain", "--gene", GENE, "--cell", "E123").split())
     cell = Dataset("data/dataset").load("E123")
     at = cell.gene_id.tolist().index(GENE)
@@ -38,7 +38,7 @@ def test_by_id_and_by_symbol(trained):
     assert all(f"{mark} -" in down for mark, push in pushes.items() if push[0] == "-")
     assert len(pushes) >= 3
     path = trained.path / "reports/explain/TSPAN6_E123.png"
-    assert path.stat().st_size > 10_000
+    pictures.check(path)
     drawn = path.read_bytes()
     for name in ("tspan6", f"{GENE}.11"):
         again = trained.ok("explain", "--gene", name, "--cell", "E123", "--output", "a.png")

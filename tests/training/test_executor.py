@@ -31,7 +31,7 @@ def test_processes_begin_with_what_was_imported_for_them(tmp_path):
 
 
 BESIDE = """
-import subprocess, sys, time
+import subprocess, sys
 from deepchrome.training.executor import in_processes
 
 def double(n):
@@ -40,7 +40,9 @@ def double(n):
 if __name__ == "__main__":
     other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     import multiprocessing
-    child = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
+    context = multiprocessing.get_context("spawn")
+    never = context.Event()
+    child = context.Process(target=never.wait)
     child.start()
     print(in_processes(double, [1, 2, 3], 2), child.is_alive(), other.poll())
     child.terminate()
