@@ -86,9 +86,10 @@ def genes(raw: Path) -> dict[str, tuple[str, int, str]]:
             name, chrom, strand = row[3], row[0], row[5]
             tss = whole(row[1]) + 1 if strand == "+" else whole(row[2])
         elif row[2] == "gene":
-            named = re.search(r'gene_id[ =]"?([^";]+)|ID=gene:([^;]+)', row[8])
+            named = re.search(r'gene_id[ =]"?([^";]+)', row[8])
+            named = named or re.search(r"ID=(?:gene:)?([^;]+)", row[8])
             assert named
-            name, chrom, strand = named[1] or named[2], row[0], row[6]
+            name, chrom, strand = named[1], row[0], row[6]
             tss = whole(row[3]) if strand == "+" else whole(row[4])
         else:
             continue

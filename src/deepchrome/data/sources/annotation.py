@@ -185,11 +185,12 @@ def _read_gff(path: Path, lines: Iterator[tuple[int, str]]) -> Rows:
     for number, line in lines:
         if line.startswith(">"):  # GFF3 may end in sequences
             break
+        _check_columns(path, number, line)
         chrom, _, rest = line.partition("\t")
         _, _, rest = rest.partition("\t")
         feature, _, _ = rest.partition("\t")
         if _GENE.fullmatch(feature):
-            begin, end, strand, attributes = _fields(path, number, line)
+            begin, end, strand, attributes = _fields(line)
             gene, symbol = _names(path, number, attributes)
             rows.genes.append((number, gene, symbol, chrom, strand, begin, end))
         elif feature in _PARTS and (named := _OF_GENE.search(rest)):
@@ -205,12 +206,17 @@ def _read_gff(path: Path, lines: Iterator[tuple[int, str]]) -> Rows:
     return rows
 
 
-def _fields(path: Path, number: int, line: str) -> tuple[str, str, str, dict[str, str]]:
-    cells = line.split("\t")
-    if len(cells) < 9:
+def _check_columns(path: Path, number: int, line: str) -> None:
+    """Refuse a line without the columns of GTF and GFF3, whatever it was of: it is damaged."""
+    n = line.count("\t") + 1
+    if n < 9:
         raise DeepChromeError(
-            f"{path}: line {number}: found {len(cells)} columns, expected the 9 of GTF and GFF3"
+            f"{path}: line {number}: found {n} columns, expected the 9 of GTF and GFF3"
         )
+
+
+def _fields(line: str) -> tuple[str, str, str, dict[str, str]]:
+    cells = line.split("\t")
     return cells[3].strip(), cells[4].strip(), cells[6].strip(), attributes_of(cells[8])
 
 
@@ -250,7 +256,7 @@ def _from_transcripts(path: Path) -> Rows:
                 break
             feature = line.split("\t", 3)[2:3]
             if feature and feature[0] in _PARTS:
-                begin, end, strand, attributes = _fields(path, number, line)
+                begin, end, strand, attributes = _fields(line)
                 gene = attributes.get("gene_id")
                 if not gene:
                     nameless += 1
