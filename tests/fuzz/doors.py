@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import hashlib
 import io
+import json
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -109,6 +110,15 @@ def same_as(simply: Callable[[Path], simple.Simple], cell: str, folder: Path, fo
     kept = float(np.median([expected.expression[name] for name in names]))
     if not any(np.isclose(found["median"], one) for one in (*expected.medians, kept)):
         return f"another median, {found['median']}"
+    return ""
+
+
+def combined_agrees(folder: Path, found: Values) -> str:
+    """Tell whether the parts that combined.json names were read, and no others."""
+    named = json.loads((folder / "combined.json").read_bytes().decode("utf-8-sig"))["parts"]
+    for part, cell in (("reads", raw.CELL), ("published", "E003")):
+        if (f"{cell} X" in found) != (part in named):
+            return f"not the parts that it names: {list(named)}"
     return ""
 
 
@@ -300,7 +310,7 @@ DOORS = [
         read_params,
         params_agree,
     ),
-    Door("combined.json", raw.combined, "combined.json", mutate.JSON, ingested),
+    Door("combined.json", raw.combined, "combined.json", mutate.JSON, ingested, combined_agrees),
     Door("dataset.json", make_dataset, "d/dataset.json", mutate.JSON, read_dataset),
     *(
         Door(f"{name}.parquet", make_dataset, f"d/{path}.parquet", mutate.BYTES, read_dataset)

@@ -33,7 +33,8 @@ def lines_of(path: Path) -> list[str]:
     data = path.read_bytes()
     text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8-sig")
     lines = re.split(r"\r\n|\r|\n", text)
-    return [line for line in lines if line.strip() and not line.startswith("#")]
+    beside = ("#", "track ", "browser ")
+    return [line for line in lines if line.strip() and not line.startswith(beside)]
 
 
 def whole(text: str) -> int:
@@ -45,7 +46,7 @@ def whole(text: str) -> int:
 
 def number(text: str) -> float:
     """Return a number of at least 0, written as one."""
-    if not re.fullmatch(r"\+?\d*\.?\d*([eE][+-]?\d+)?", text, re.ASCII):
+    if not re.fullmatch(r"[+-]?\d*\.?\d*([eE][+-]?\d+)?", text, re.ASCII) or float(text) < 0:
         raise ValueError(f"{text!r} is no number of at least 0")
     return float(text)
 
