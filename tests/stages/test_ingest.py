@@ -293,7 +293,7 @@ def test_missing_split_file(small):
 def test_empty_file(small):
     small.ok("ingest")
     (small.raw / "E123/classification/valid.csv").write_text("")
-    assert "valid.csv: the file is empty" in small.refused("ingest")
+    assert "empty files of cell type E123 (valid.csv)" in small.refused("ingest")
 
 
 def test_a_binary_file(small):
@@ -367,7 +367,7 @@ def test_expression_table_truncated_mid_gzip(small):
     path = small.raw / "57epigenomes.RPKM.pc.gz"
     path.write_bytes(path.read_bytes()[:-200])
     message = small.refused("ingest")
-    assert "57epigenomes.RPKM.pc.gz: damaged gzip file" in message
+    assert "57epigenomes.RPKM.pc.gz: truncated or damaged gzip file" in message
 
 
 def test_no_expression_table(small):

@@ -259,6 +259,7 @@ def test_models_of_other_data_are_refused(small):
 def test_only_a_trained_generator_of_the_same_data_is_used(tmp_path, capsys):
     models = models_of(tmp_path, VARIANTS["linear"])
     info = {"cells": ["E003"], "values": "counts", "state": "trained", "dataset": "none"}
+    info |= {"finite": True, "settings": {"seed": 0}}
     network = Network(torch.zeros(2, N_BINS, len(MARKS)))
 
     def saved(**changed):

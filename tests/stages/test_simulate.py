@@ -157,15 +157,11 @@ def test_processes_write_what_one_process_writes(demo, tmp_path, monkeypatch):
     assert fingerprints(tmp_path / "parallel") == fingerprints(demo)
 
 
-@pytest.mark.parametrize(
-    ("cells", "message"),
-    [(["E003", "E0003"], "'E0003'.*did you mean 'E003'"), (["E003", "E003"], "more than once")],
-)
-def test_bad_cell_types_are_named_and_change_nothing(cells, message, tmp_path):
+def test_bad_cell_types_are_named_and_change_nothing(tmp_path):
     (tmp_path / "demo").mkdir()
     (tmp_path / "demo" / "earlier").write_text("kept")
-    with pytest.raises(DeepChromeError, match=message):
-        simulate.run(params(cells=cells), tmp_path / "demo")
+    with pytest.raises(DeepChromeError, match="'E0003'.*did you mean 'E003'"):
+        simulate.run(params(cells=["E003", "E0003"]), tmp_path / "demo")
     assert (tmp_path / "demo" / "earlier").read_text() == "kept"
 
 

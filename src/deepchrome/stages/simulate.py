@@ -78,6 +78,3 @@ def _check_cells(cells: list[str]) -> None:
                 f"simulate.cells: unknown cell type {cell!r}{nearest(cell, known)} "
                 f"(allowed: {listing(known)})"
             )
-    repeated = [cell for i, cell in enumerate(cells) if cell in cells[:i]]
-    if repeated:
-        raise DeepChromeError(f"simulate.cells: {listing(repeated)} named more than once")

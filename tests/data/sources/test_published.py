@@ -171,7 +171,9 @@ def test_cell_types_with_empty_files_are_named_with_the_way_out(small):
     genes = make_genes(40, 0)
     write_rpkm(small.raw, dict.fromkeys(["E003", "E005", "E006", "E123"], genes))
     message = small.refused("ingest")
-    assert "empty files of cell type E005, E006; expected 100 rows a gene" in message
+    assert (
+        "empty files of cell type E005 (train.csv), E006 (test.csv); expected 100 rows" in message
+    )
     assert "leave them out in params.yaml, with cells: [E003, E123]" in message
     small.set("cells", ["E003", "E123"])
     small.ok("ingest")

@@ -648,7 +648,7 @@ BAD_DIRECTORIES = {
     "empty samples": (samples(lambda text: ""), ["samples.tsv: the file is empty"]),
     "unknown cell in expression": (
         expression(lambda text: text.replace("other", "others", 1)),
-        ["expression.tsv: line 1: unknown cell type others; did you mean 'other'"],
+        ["expression.tsv: no column for cell type other; did you mean 'others'?"],
     ),
     "cell without expression": (
         expression(
@@ -670,7 +670,7 @@ BAD_DIRECTORIES = {
     ),
     "too many columns": (
         expression(lambda text: text + "ENSG00000000999\t1\t1\t1\n"),
-        ["gene ENSG00000000999: more columns than the header"],
+        ["gene ENSG00000000999: found 4 columns, expected 3 as in the header"],
     ),
     "no gene in common": (
         expression(lambda text: text.replace("ENSG", "ENSMUSG")),
@@ -682,7 +682,7 @@ BAD_DIRECTORIES = {
     ),
     "two gene tables": (
         lambda own: (own.raw / "genes.gtf").write_text("x"),
-        ["two gene tables, genes.gtf, genes.tsv"],
+        ["2 gene tables, genes.gtf, genes.tsv"],
     ),
     "published labels": (
         lambda own: own.set("data.labels", "published"),
@@ -710,7 +710,7 @@ def test_bad_directory(own, change, expected):
 BAD_GENES = {
     "reversed": ("gene_id\tchrom\tstart\tend\tstrand\nA\tchr1\t9\t5\t+\n", "a reversed interval"),
     "no end": ("gene_id\tchrom\tstart\tstrand\nA\tchr1\t9\t+\n", "no column end"),
-    "empty": ("", "not a readable gene table"),
+    "empty": ("", "genes.tsv: the file is empty; expected a gene table"),
     "negative": ("gene_id\tchrom\ttss\tstrand\nA\tchr1\t-9\t+\n", "found '-9'"),
 }
 

@@ -72,13 +72,17 @@ def cell_types(raw: Path) -> list[str]:
     return cells
 
 
-def empty_cells(raw: Path, cells: Sequence[str]) -> list[str]:
-    """Return the cell types of which a file is empty, as some of the published archive are."""
-    return [
-        cell
+def empty_cells(raw: Path, cells: Sequence[str]) -> dict[str, list[str]]:
+    """Return the empty files by cell type, as some of the published archive are."""
+    empty = {
+        cell: sorted(
+            path.name
+            for path in (raw / cell / "classification").glob("*.csv")
+            if not path.stat().st_size
+        )
         for cell in cells
-        if any(not path.stat().st_size for path in (raw / cell / "classification").glob("*.csv"))
-    ]
+    }
+    return {cell: names for cell, names in empty.items() if names}
 
 
 def refuse_empty(raw: Path, cells: Sequence[str]) -> None:
@@ -86,10 +90,11 @@ def refuse_empty(raw: Path, cells: Sequence[str]) -> None:
     empty = empty_cells(raw, cells)
     if empty:
         others = [cell for cell in cells if cell not in empty]
+        named = [f"{cell} ({', '.join(names)})" for cell, names in empty.items()]
         way = f"leave them out in params.yaml, with cells: [{', '.join(others)}]"
         raise DeepChromeError(
-            f"{raw}: empty files of cell type {', '.join(empty)}; expected {N_BINS} rows a gene in "
-            f"each of train.csv, valid.csv and test.csv. Fetch them again, or {way}"
+            f"{raw}: empty files of cell type {', '.join(named)}; expected {N_BINS} "
+            f"rows a gene in each of train.csv, valid.csv and test.csv. Fetch them again, or {way}"
         )
 
 
