@@ -14,15 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from hypothesis import settings
 from matplotlib.figure import Figure
 
+from deepchrome import seals
 from pictures import Pictures
 
 settings.register_profile("busy", deadline=None)  # no test fails because the machine is busy
 settings.load_profile("busy")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as of a suite run in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side
 os.environ["GX_ANALYTICS_ENABLED"] = "False"
 os.environ["DVC_NO_ANALYTICS"] = "1"
@@ -42,6 +46,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 needs_real = pytest.mark.skipif(
     not REAL.is_dir(), reason=f"the real sample is not at hand ({REAL.parent.name}/real)"
 )
+
+
+def sealed(table: pd.DataFrame, path: Path) -> None:
+    """Write a Parquet file as the product does, with its checksum."""
+    table.to_parquet(path, index=False)
+    seals.seal(path)
 
 
 @dataclass

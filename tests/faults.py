@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from conftest import sealed
 from deepchrome import MARKS, seals
 from deepchrome.data.label_rules import text_labels
 
@@ -21,7 +22,7 @@ def _edit_signals(cell: str, change: Callable[[pd.DataFrame], pd.DataFrame | Non
         table = pd.read_parquet(path)
         table["gene_id"] = table["gene_id"].astype(str)
         changed = change(table)
-        (table if changed is None else changed).to_parquet(path, index=False)
+        sealed(table if changed is None else changed, path)
 
     return plant
 
@@ -33,7 +34,7 @@ def _edit_table(name: str, change: Callable[[pd.DataFrame], pd.DataFrame | None]
         path = folder / f"{name}.parquet"
         table = pd.read_parquet(path)
         changed = change(table)
-        (table if changed is None else changed).to_parquet(path, index=False)
+        sealed(table if changed is None else changed, path)
 
     return plant
 
@@ -182,7 +183,7 @@ def drop_genes(cell: str, share: float) -> Fault:
         gone = set(own.sample(frac=share, random_state=0))
         _edit_signals(cell, lambda table: table[~table["gene_id"].isin(gone)])(folder)
         labels = labels[(labels["cell"] != cell) | ~labels["gene_id"].isin(gone)]
-        labels.to_parquet(folder / "labels.parquet", index=False)
+        sealed(labels, folder / "labels.parquet")
 
     return plant
 

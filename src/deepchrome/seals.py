@@ -2,8 +2,8 @@
 
 JSON holds it under the key `checksum`, of all else. Parquet holds it between its pages and its
 footer, where readers of Parquet never look, of every other byte: Parquet's own checksums of pages
-leave the footer and the pages' headers open. Parquet without one, as earlier versions and others
-write it, is read as it is.
+leave the footer and the pages' headers open. A file without one is refused: where bits are damaged,
+the mark of the checksum is too.
 """
 
 import hashlib
@@ -73,14 +73,16 @@ def check(content: bytes, source: str, remedy: str) -> pa.Buffer:
     source: what to call the file in a message. Raises DeepChromeError where it is damaged.
     """
     at = content.rfind(_MARK)
-    if at >= 0:
-        view, after = memoryview(content), at + len(_MARK)
-        digest = hashlib.sha256(view[:at])
-        digest.update(view[after + 32 :])
-        if digest.digest() != content[after : after + 32]:
-            raise DeepChromeError(
-                f"{source}: damaged or cut off: its checksum does not fit; {remedy}"
-            )
+    if at < 0:
+        raise DeepChromeError(
+            f"{source}: no checksum here: it is damaged or cut off, or another tool or an earlier "
+            f"version wrote it; {remedy}"
+        )
+    view, after = memoryview(content), at + len(_MARK)
+    digest = hashlib.sha256(view[:at])
+    digest.update(view[after + 32 :])
+    if digest.digest() != content[after : after + 32]:
+        raise DeepChromeError(f"{source}: damaged or cut off: its checksum does not fit; {remedy}")
     return pa.py_buffer(content)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from conftest import REAL, ROOT, needs_real
+from conftest import REAL, ROOT, needs_real, sealed
 from datasets import write_info
 from deepchrome import params
 from deepchrome.data import reference
@@ -92,7 +92,7 @@ def dataset(tmp_path):
         write_info(tmp_path, ["E003", "E123"], source=source)
         rows = [("E003", "a", 1, 0), ("E003", "b", 0, 0), ("E123", "a", 1, 1)]
         columns = ["cell", "gene_id", "label", "published_label"]
-        pd.DataFrame(rows, columns=columns).to_parquet(tmp_path / "labels.parquet")
+        sealed(pd.DataFrame(rows, columns=columns), tmp_path / "labels.parquet")
         return Dataset(tmp_path)
 
     return make

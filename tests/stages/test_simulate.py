@@ -160,7 +160,7 @@ def test_processes_write_what_one_process_writes(demo, tmp_path, monkeypatch):
 def test_bad_cell_types_are_named_and_change_nothing(tmp_path):
     (tmp_path / "demo").mkdir()
     (tmp_path / "demo" / "earlier").write_text("kept")
-    with pytest.raises(DeepChromeError, match="'E0003'.*did you mean 'E003'"):
+    with pytest.raises(DeepChromeError, match=r"'E0003'.*did you mean 'E003'"):
         simulate.run(params(cells=["E003", "E0003"]), tmp_path / "demo")
     assert (tmp_path / "demo" / "earlier").read_text() == "kept"
 

@@ -1,6 +1,7 @@
 """The training_sets stage: identical sets train once, and what it writes."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ from safetensors.numpy import load_file
 from scipy.special import expit
 from scipy.stats import spearmanr
 
-from conftest import make_genes, write_cell, write_raw, write_rpkm
+from conftest import make_genes, sealed, write_cell, write_raw, write_rpkm
 from deepchrome.data.dataset import Dataset
 from deepchrome.evaluation.training_sets import SETS, correlation
 
@@ -178,7 +179,7 @@ def test_bad_params(ready, key, value, expected):
 def test_correlation_needs_expression(ready):
     table = pd.read_parquet("data/dataset/labels.parquet")
     table.loc[table["cell"] == "E004", "rpkm"] = np.nan
-    table.to_parquet("data/dataset/labels.parquet")
+    sealed(table, Path("data/dataset/labels.parquet"))
     message = ready.refused("training_sets")
     assert "has no RPKM of E004" in message
     assert "training_sets.sets: published" in message

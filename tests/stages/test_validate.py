@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import faults
-from conftest import REAL, ROOT
+from conftest import REAL, ROOT, sealed
 from datasets import write_info
 from deepchrome import MARKS
 from deepchrome.data import reference
@@ -54,9 +54,9 @@ def make_dataset(folder: Path, cells: list[str], n: int, seed: int = 0) -> None:
                 }
             )
         )
-    pd.concat(labels).to_parquet(folder / "labels.parquet", index=False)
+    sealed(pd.concat(labels), folder / "labels.parquet")
     genes = genes.rename(columns={"published_split": "split"}).reset_index()
-    genes.assign(truncated=None).to_parquet(folder / "genes.parquet", index=False)
+    sealed(genes.assign(truncated=None), folder / "genes.parquet")
     write_info(folder, cells, rpkm_median=medians)
 
 
@@ -413,7 +413,7 @@ def zero_on(cell: str, chrom: str, marks: tuple[str, ...]) -> faults.Fault:
         path = folder / f"signals/{cell}.parquet"
         table = pd.read_parquet(path)
         table.loc[table["gene_id"].isin(there), list(marks)] = 0
-        table.to_parquet(path, index=False)
+        sealed(table, path)
 
     return plant
 
@@ -467,7 +467,7 @@ def test_signal_has_no_largest_value(dataset: Path) -> None:
     table = pd.read_parquet(path)
     for mark in MARKS:
         table[mark] = (table[mark] * 1000.5).astype("float32")
-    table.to_parquet(path, index=False)
+    sealed(table, path)
     faults.set_info(values="signal")(dataset)
     assert unmet(dataset, "E116") == []
 

@@ -13,7 +13,7 @@ import yaml
 from scipy.stats import wilcoxon
 from statsmodels.stats.multitest import multipletests
 
-from conftest import ROOT, set_param
+from conftest import ROOT, sealed, set_param
 from deepchrome.console import console
 from deepchrome.data.dataset import CellType
 from deepchrome.evaluation import experiments, predictions
@@ -369,7 +369,7 @@ def test_a_workspace_out_of_step(repo):
     predicted.unlink()
     predicted.write_bytes(b"PAR1")
     printed = repo("compare", "workspace", "poor")[1]
-    assert "workspace: predictions/evaluate.parquet: damaged" in printed
+    assert "workspace: predictions/evaluate.parquet: no checksum here" in printed
 
 
 def test_other_files_in_the_output_folder_stay(repo):
@@ -409,7 +409,7 @@ def test_the_same_predictions_are_equivalent(faked):
 def test_no_high_or_no_low_gene(repo):
     table = pd.read_parquet("made/linear/evaluate.parquet")
     table["label"] = np.int8(1)
-    table.to_parquet("all_high.parquet")
+    sealed(table, Path("all_high.parquet"))
     with pytest.raises(experiments.DeepChromeError, match="E003 has 80 high and 0 low test genes"):
         experiments.scores_of("here", Path("all_high.parquet").read_bytes(), between=False)
     with pytest.raises(experiments.DeepChromeError, match="no predictions of other cell types"):

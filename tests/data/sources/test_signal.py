@@ -1,8 +1,10 @@
 """bedGraph: overlaps are refused wherever they stand, nan is no value, ends are clipped."""
 
+import struct
 from pathlib import Path
 
 import numpy as np
+import pyBigWig
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -99,3 +101,66 @@ def test_an_interval_beyond_the_end_is_clipped(tmp_path):
     assert "1 of its intervals reach beyond the end of chr1, 60,000, by 21 bp" in found.notes[0]
     with pytest.raises(DeepChromeError, match="line 2: chr1: found position 61,001 beyond"):
         averaged(tmp_path / "x.bdg", [rows[0], ("chr1", 59_900, 61_001, 3.0)])
+
+
+ROWS = [
+    (chrom, start, start + 50, 1.5 + start % 7) for chrom in SIZES for start in range(0, 20_000, 50)
+]
+
+
+def write_bigwig(path: Path, rows: list[Row] = ROWS) -> None:
+    with pyBigWig.open(str(path), "w") as file:
+        file.addHeader(list(SIZES.items()))
+        for chrom in SIZES:
+            own = [row[1:] for row in rows if row[0] == chrom]
+            if own:
+                starts, ends, values = map(list, zip(*own, strict=True))
+                file.addEntries([chrom] * len(own), starts, ends=ends, values=values)
+
+
+def patched(path: Path, at: int, form: str, value: float) -> None:
+    """Write one number at a place of a file."""
+    content = bytearray(path.read_bytes())
+    struct.pack_into(form, content, at, value)
+    path.write_bytes(content)
+
+
+def number(path: Path, at: int, form: str) -> int:
+    return struct.unpack_from(form, path.read_bytes(), at)[0]
+
+
+def bigwig_means(path: Path) -> np.ndarray:
+    return average(path, Windows(GENES), SIZES, "genes").values
+
+
+SUMMARY = 44  # where the header says where its sums lie (UCSC's format)
+
+
+def test_a_bigwig_has_the_means_of_its_bases(tmp_path):
+    rows = [(c, s, e, float("nan") if s % 400 == 0 else v) for c, s, e, v in ROWS]
+    write_bigwig(tmp_path / "x.bw", rows)
+    np.testing.assert_allclose(bigwig_means(tmp_path / "x.bw"), naive_means(rows), rtol=1e-6)
+
+
+@pytest.mark.parametrize("field", [0, 4], ids=["chromosome", "start"])
+def test_a_damaged_index_loses_no_values_in_silence(tmp_path, field):
+    path = tmp_path / "x.bw"
+    write_bigwig(path)
+    sound = bigwig_means(path)
+    leaf = number(path, 24, "<Q") + 48 + 4  # after the index's header and the node's
+    patched(path, leaf + field, "<I", 70_000)
+    with pytest.raises(DeepChromeError, match=r"x\.bw: damaged, .*bases with a value: found "):
+        bigwig_means(path)
+    write_bigwig(path)
+    at = number(path, SUMMARY, "<Q")
+    patched(path, at + 24, "<d", 1e9)  # another sum
+    with pytest.raises(DeepChromeError, match=r"the sum of values: found .*, expected "):
+        bigwig_means(path)
+    patched(path, at, "<Q", 0)  # as of a writer that sums nothing up
+    np.testing.assert_array_equal(bigwig_means(path), sound)
+
+
+def test_a_bigwig_without_values(tmp_path):
+    write_bigwig(tmp_path / "x.bw", [])
+    with pytest.raises(DeepChromeError, match=r"x\.bw: found no values in any chromosome"):
+        bigwig_means(tmp_path / "x.bw")

@@ -4,6 +4,8 @@ A bin's value is the mean over its 100 bases; a base without a value, or with na
 """
 
 import contextlib
+import math
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -31,8 +33,10 @@ from deepchrome.errors import DeepChromeError
 BEDGRAPH_NAMES = (".bedgraph", ".bdg", ".bg")
 BIGWIG = (".bw", ".bigwig")
 
-_EVERY = 500
-"""Genes between two reports of progress."""
+_PIECE = 1 << 22
+"""Bases that are read from a bigWig at once."""
+
+_WINDOW = N_BINS * BIN_WIDTH
 
 
 def average(
@@ -116,35 +120,90 @@ def _open(path: Path) -> Iterator["pyBigWig.bigWigFile"]:
 def _bigwig(
     path: Path, windows: Windows, limits: dict[str, int], genes_from: str, on_progress: Progress
 ) -> Coverage:
+    """Read every base, not the windows alone: only so does the file's own sum tell of damage."""
     values = np.zeros((len(windows.gene_id), N_BINS), np.float32)
-    share = path.stat().st_size // max(len(values), 1)
-    reported = 0
+    covered, total = 0, 0.0
     with _open(path) as track:
         sizes: dict[str, int] = track.chroms()
         windows.naming.check(path, sizes, genes_from)
-        of_gene_table = {own: name for name, own in windows.naming.of(sizes).items()}
-        for i, (own, first) in enumerate(zip(windows.chrom, windows.start, strict=True)):
-            chrom = of_gene_table.get(own, own)
-            low = max(int(first), 0)
-            high = min(int(first) + N_BINS * BIN_WIDTH, sizes.get(chrom, 0))
-            if low < high:
-                bases = np.zeros(N_BINS * BIN_WIDTH)
-                bases[low - first : high - first] = _bases(path, track, chrom, low, high)
-                values[i] = bases.reshape(N_BINS, BIN_WIDTH).mean(axis=1)
-            if (i + 1) % _EVERY == 0 or i + 1 == len(values):
-                on_progress(i + 1 - reported, share * (i + 1 - reported))
-                reported = i + 1
+        of_gene_table = windows.naming.of(sizes)
+        per_base = path.stat().st_size / sum(sizes.values())
+        for chrom, size in sizes.items():
+            genes = np.flatnonzero(windows.chrom == of_gene_table.get(chrom))
+            first = windows.start[genes]
+            before = np.zeros(_WINDOW, np.float32)
+            for low in range(0, size, _PIECE):
+                high = min(low + _PIECE, size)
+                piece = np.zeros(high - low, np.float32)
+                if track.stats(chrom, low, high, type="coverage", exact=True)[0]:  # far faster
+                    piece = track.values(chrom, low, high, numpy=True)
+                    there = ~np.isnan(piece)
+                    covered += int(np.count_nonzero(there))
+                    total += piece.sum(where=there, dtype=np.float64)
+                    piece[~there] = 0
+                    _check_values(path, chrom, low, piece)
+                end = high + (_WINDOW if high == size else 0)
+                whole = (first + _WINDOW > low) & (first + _WINDOW <= end)
+                if whole.any():
+                    after = np.zeros(end - high, np.float32)
+                    bases = np.concatenate([before, piece, after])  # from low - _WINDOW
+                for gene, at in zip(genes[whole], first[whole] - low + _WINDOW, strict=True):
+                    of_bins = bases[at : at + _WINDOW].reshape(N_BINS, BIN_WIDTH)
+                    values[gene] = of_bins.mean(axis=1, dtype=np.float64)
+                before = np.concatenate([before, piece[-_WINDOW:]])[-_WINDOW:]
+                on_progress(0, int(high * per_base) - int(low * per_base))
+    _check_whole(path, covered, total)
     return Coverage(values, 0, sizes)
 
 
-def _bases(path: Path, track: "pyBigWig.bigWigFile", chrom: str, low: int, high: int) -> np.ndarray:
-    """Return the value of each base from `low` to `high`, 0 where it has none."""
-    there = np.asarray(track.values(chrom, low, high), np.float64)
-    there = np.where(np.isnan(there), 0, there)
-    wrong = ~(np.isfinite(there) & (there >= 0))
+def _check_values(path: Path, chrom: str, low: int, piece: np.ndarray) -> None:
+    """Refuse values below zero or infinite. piece: those from base `low` on, none of them nan."""
+    wrong = ~(np.isfinite(piece) & (piece >= 0))
     if wrong.any():
         at = int(np.argmax(wrong))
         raise DeepChromeError(
-            f"{path}: {chrom}, base {low + at + 1:,}: found {there[at]:g}, expected {SIGNAL}"
+            f"{path}: {chrom}, base {low + at + 1:,}: found {piece[at]:g}, expected {SIGNAL}"
         )
-    return there
+
+
+def _check_whole(path: Path, covered: int, total: float) -> None:
+    """Refuse a file of which other values were read than its header sums up.
+
+    covered, total: the number of bases with a value, and their sum, as read. A bigWig has no
+    checksum: where its index is damaged, values are passed over without a word. Some writers sum
+    nothing up, and leave zeros.
+    """
+    if not covered:
+        raise DeepChromeError(
+            f"{path}: found no values in any chromosome. Copy or download it again, or leave it out"
+        )
+    stated, stated_total = _summary(path)
+    if not stated or math.isnan(
+        stated_total
+    ):  # values that are nan are counted there, and not here
+        return
+    for what, found, expected, off in (
+        ("bases with a value", covered, stated, 0.0),
+        ("the sum of values", total, stated_total, 1e-6 * total),
+    ):
+        if abs(found - expected) > off:
+            raise DeepChromeError(
+                f"{path}: damaged, or written wrong: {what}: found {found:,.0f}, expected "
+                f"{expected:,.0f} as its header states. Copy or download it again, or write it "
+                "anew with bigWigToBedGraph and bedGraphToBigWig"
+            )
+
+
+def _summary(path: Path) -> tuple[int, float]:
+    """Return how many bases have a value, and the sum of values, as a bigWig's header states.
+
+    pyBigWig 0.3.29 crashes on a sum that is nan. The places are those of Kent et al. 2010.
+    """
+    with path.open("rb") as file:
+        file.seek(44)
+        (at,) = struct.unpack("<Q", file.read(8))
+        if not at:
+            return 0, 0.0
+        file.seek(at)
+        stated, _, _, total = struct.unpack("<Qddd", file.read(32))
+    return stated, total
