@@ -1,5 +1,6 @@
 """Small raw data sets, a command line in the test's own process, and clones for DVC itself."""
 
+import fcntl
 import gzip
 import json
 import os
@@ -39,8 +40,12 @@ REAL = ROOT.parent / "shared" / "real"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start with the files that take longest, so that no worker is left alone with one."""
-    items.sort(key=lambda item: not item.path.name.startswith("test_pipeline"))
+    """Start with the files that take longest, so that no worker is left alone with one.
+
+    The second of the pipeline's comes when the first has made the clone that both start from.
+    """
+    order = ["test_pipeline.py", "test_train.py", "test_pipeline_docs.py"]
+    items.sort(key=lambda item: order.index(item.path.name) if item.path.name in order else 9)
 
 
 needs_real = pytest.mark.skipif(
@@ -263,6 +268,11 @@ class Clone:
 
     def __init__(self, path: Path):
         self.path = path
+
+    @classmethod
+    def make(cls, path: Path) -> "Clone":
+        """Copy the project's files into a new folder and commit them."""
+        clone = cls(path)
         listed = subprocess.run(
             ["git", "ls-files", "-co", "--exclude-standard", "-z"],
             cwd=ROOT,
@@ -273,14 +283,15 @@ class Clone:
             if (ROOT / name).is_file() and name != "dvc.lock" and not name.startswith("metrics/"):
                 (path / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, path / name)
-        self.set("simulate.cells", ["E003", "E123"])
-        self.set("simulate.genes", 240)
-        self.set("model", "linear")
-        self.set("models.linear.epochs", 5)
-        self.set("gan.steps", 20)
-        self.set("gan.examples", 60)
-        self.set("interpret.genes", 8)
-        self("git init -q -b main && git add -A && git commit -q -m start")
+        clone.set("simulate.cells", ["E003", "E123"])
+        clone.set("simulate.genes", 240)
+        clone.set("model", "linear")
+        clone.set("models.linear.epochs", 5)
+        clone.set("gan.steps", 20)
+        clone.set("gan.examples", 60)
+        clone.set("interpret.genes", 8)
+        clone("git init -q -b main && git add -A && git commit -q -m start")
+        return clone
 
     def set(self, key: str, value: object) -> None:
         set_param(self.path / "params.yaml", key, value)
@@ -355,9 +366,21 @@ def kept(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
     """A clone in which 'dvc repro' has run and its results are committed."""
-    clone = Clone(tmp_path_factory.mktemp("clone"))
-    clone.first = clone("dvc repro")
-    clone("git add -A && git commit -q -m 'First run'")
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base  # by all workers
+    first, printed = shared / "first", shared / "first.txt"
+    with (shared / "first.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not printed.exists():
+            shutil.rmtree(first, ignore_errors=True)
+            first.mkdir()
+            made = Clone.make(first)
+            ran = made("dvc repro")
+            made("git add -A && git commit -q -m 'First run'")
+            printed.write_text(ran)
+    clone = Clone(tmp_path_factory.mktemp("clone") / "project")
+    shutil.copytree(first, clone.path, symlinks=True)
+    clone.first = printed.read_text()
     clone.first_commit = clone("git rev-parse HEAD").strip()
     return clone
 
