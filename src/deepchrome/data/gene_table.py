@@ -47,7 +47,7 @@ def moved(tables: dict[str, pd.DataFrame]) -> list[str]:
         if not apart.any():
             continue
         gene = apart.index[apart][0]
-        places = (f"{t.loc[gene, 'chrom']}:{t.loc[gene, 'tss']:,}" for t in (here, there))
+        places = (f"{t.loc[gene, 'chrom']}:{int(t.loc[gene, 'tss']):,}" for t in (here, there))
         found = (
             f"{int(apart.sum()):,} of the {len(apart):,} genes that {one} and {other} share lie "
             f"elsewhere in the second ({gene}: {', '.join(places)})"

@@ -476,6 +476,24 @@ def test_a_fault_is_one_message_and_leaves_nothing(server, fetch, tmp_path, chan
     assert not list((tmp_path / "raw").iterdir())
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "v2/e003/classification/Train.csv",
+        f"data/{'E' * 300}/classification/train.csv",
+        "data/E\n004/classification/test.csv",
+        "data/E004 /classification/test.csv",
+        "data/E004/classification/test.csv\n",
+        "[bold]/E004/classification/test.csv.exe",
+    ],
+)
+def test_a_member_of_another_name_is_passed_over(server, fetch, tmp_path, name):
+    packed(member(name, b"x"))(server)
+    fetch()
+    found = set(snapshot(tmp_path / "raw/roadmap"))
+    assert found == {*tables(), "57epigenomes.RPKM.pc.gz", "sources.json"}
+
+
 @pytest.mark.parametrize("fault", ["archive html", "archive longer than sent", "symbolic link"])
 def test_a_fault_leaves_the_earlier_result(server, fetch, tmp_path, fault):
     fetch()
