@@ -38,7 +38,7 @@ READ = {
     "c03-lift37": [],
     "c04-chrM-16569": [],
     "c04d-two-flavours-symbols": [],
-    "c05e-macs-whole-chromosomes": [],
+    "c05e-macs-whole-chromosomes": ["liver_H3K4me3.bdg", "chr17", "21 bp"],
     "c05f-macs-default-genes": ["liver_H3K4me3.bdg", "chr17", "21 bp"],
     "c05g-read-beyond-end-default-genes": ["liver_H3K4me3.tagAlign.gz", "chr20", "8 bp"],
     "c06e-nan-values": [],
@@ -224,6 +224,8 @@ def test_reads_the_right_numbers(case, of_case, tmp_path_factory):
     assert loaded.y.tolist() == (expected.expression > median).astype(int).tolist()
     for part in READ[case]:
         assert part in printed
+    lines = [line.removeprefix("warning: ") for line in printed.splitlines() if ": " in line]
+    assert len(set(lines)) == len(lines), "something is said twice"
 
 
 @pytest.mark.parametrize("case", REFUSED)

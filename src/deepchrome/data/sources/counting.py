@@ -95,7 +95,6 @@ def bin_values(folder: SampleFolder, rule: CountRule, measure_files: MeasureFile
             counted[i] = one
     covered, warnings = coverage_of(folder, [one.furthest for one in counted])
     warnings += _copies(folder.samples, counted)
-    warnings += [note for one in counted for note in one.notes]
     of_files = folder.samples[0].kind
     files: dict[tuple[str, str], list[Coverage]] = {}
     for sample, one in zip(folder.samples, counted, strict=True):
