@@ -110,7 +110,7 @@ def test_alone(architecture, optimizer, replayed):
     assert replayed["score"] == [1] * max(2 * full - plain_first, 0)
 
 
-@pytest.mark.parametrize("architecture", ["linear", "fully_connected", "deepchrome"])
+@pytest.mark.parametrize("architecture", ["linear", "deepchrome"])
 def test_several_of_different_size_and_stop(architecture, replayed):
     variant = variant_of(architecture, epochs=60, patience=5, learning_rate=0.01)
     jobs = [Job(cell, seed) for cell in ("A", "D") for seed in (0, 1, 2)]

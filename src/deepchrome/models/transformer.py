@@ -86,6 +86,8 @@ def positions(bins: int, width: int) -> Tensor:
 
     Columns 2i and 2i + 1 hold the sine and cosine of bin / 10000^(2i / width).
     """
+    if torch.get_default_device().type == "meta":  # shapes alone; there sines import a compiler
+        return torch.empty(bins, width)
     frequencies = 10_000 ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
     angles = torch.arange(bins)[:, None] * frequencies
     return torch.stack([angles.sin(), angles.cos()], 2).flatten(1).float()
