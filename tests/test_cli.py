@@ -4,7 +4,10 @@ import subprocess
 import sys
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
+import torch
 import typer
 import yaml
 from rich.text import Text
@@ -171,3 +174,22 @@ def test_genes_that_no_dataset_has(small, gene):
     small.ok("ingest")
     message = small.refused("explain", "--gene", gene, "--cell", "E003")
     assert f"--gene {gene[:3000]!r}: no such gene" in message
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: bytearray(1 << 60),
+        lambda: np.empty(1 << 60, np.uint8),
+        lambda: torch.empty(1 << 60, dtype=torch.uint8),
+        lambda: pa.allocate_buffer(1 << 60),
+    ],
+    ids=["Python", "NumPy", "PyTorch", "Arrow"],
+)
+def test_too_little_memory_is_no_fault_of_the_program(small, monkeypatch, ask):
+    small.ok("ingest")
+    monkeypatch.setattr("deepchrome.stages.ingest.run", lambda *_: ask())
+    message = small.refused("ingest")
+    assert "not enough memory (" in message
+    assert "name fewer cell types (cells)" in message
+    assert "fault of the program" not in message

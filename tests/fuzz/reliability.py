@@ -30,6 +30,10 @@ KINDS = {
         "test_files.py::test_a_folder_without_permission_is_refused",
         "test_files.py::test_an_error_of_the_system_is_told",
     ),
+    "Memory that the system refuses": (
+        "one message; earlier outputs stay",
+        "test_cli.py::test_too_little_memory_is_no_fault_of_the_program",
+    ),
     "Two runs at once": (
         "the second is refused, or both leave one whole output",
         "test_outputs.py::test_two_runs_of_a_stage_at_once",

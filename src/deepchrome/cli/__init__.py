@@ -35,10 +35,22 @@ def main() -> None:
     except DeepChromeError as error:
         _fail(str(error))
     except Exception as error:
+        if _lacks_memory(error):
+            _fail(
+                f"not enough memory ({type(error).__name__}: {str(error).partition(chr(10))[0]}). "
+                "Give the process more, or name fewer cell types (cells) or smaller batches "
+                "(batch_size) in params.yaml. Earlier outputs are as they were"
+            )
         _fail(
             f"unexpected {type(error).__name__}: {error}; this is a fault of the program. "
             "Run 'deepchrome --debug ...' for the traceback"
         )
+
+
+def _lacks_memory(error: Exception) -> bool:
+    """Tell whether memory was refused; torch says so in words alone, for the CPU."""
+    refused = ("can't allocate memory", "out of memory", "Cannot allocate memory")
+    return isinstance(error, MemoryError) or any(words in str(error) for words in refused)
 
 
 def _fail(message: str) -> None:

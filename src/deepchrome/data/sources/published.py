@@ -25,6 +25,8 @@ MAX_COUNT = np.iinfo(np.uint16).max
 GENE_PREFIX = "ENSG00000"
 """What precedes the six digits of a gene: `000003` is ENSG00000000003."""
 
+_BLOCK = 2**26
+
 MAX_BYTES = 2**30
 """Of one file, unpacked; the largest of the archive has 70 MB."""
 
@@ -196,7 +198,9 @@ def _content(path: Path) -> bytes:
     """Return the text of a file, unpacked where it is gzip; comments become empty lines."""
     expected = f"CSV, {N_BINS} rows a gene"
     with open_text(path, expected) as text:
-        content = bytes(text.buffer.read(MAX_BYTES + 1))
+        content = b""
+        while len(content) <= MAX_BYTES and (block := text.buffer.read(_BLOCK)):
+            content += block  # one read of MAX_BYTES would ask for that much memory
     if len(content) > MAX_BYTES:
         raise DeepChromeError(f"{path}: more than {MAX_BYTES:,} bytes; expected {expected}")
     content = content.removeprefix(b"\xef\xbb\xbf")
