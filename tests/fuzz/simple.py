@@ -38,8 +38,8 @@ def lines_of(path: Path) -> list[str]:
 
 
 def whole(text: str) -> int:
-    """Return a whole number, written as one."""
-    if not re.fullmatch(r"\d+", text, re.ASCII):
+    """Return a whole number, written as one, spaces around it allowed."""
+    if not re.fullmatch(r" *\d+ *", text, re.ASCII):
         raise ValueError(f"{text!r} is no whole number")
     return int(text)
 

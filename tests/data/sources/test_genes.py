@@ -179,6 +179,8 @@ BAD = {
     "zero": (f"{HEADER}A\tchr1\t0\t+\n", "expected a position from 1 to"),
     "beyond": (f"{HEADER}A\tchr1\t2147483648\t+\n", "tss: found '2147483648'"),
     "other digits": (f"{HEADER}A\tchr1\t٣\t+\n", "tss: found '٣'"),
+    "null bytes": (f"{HEADER}A\tchr1\t5\0\0\t+\n", "line 2: found a null byte"),
+    "null bytes, BED": ("chr1\t99\t500\0\0\tA\t0\t+\n", "line 1: found a null byte"),
     "no chromosome": (f"{HEADER}A\t\t5\t+\n", "gene A: chrom: found ''"),
     "no id": (f"{HEADER}\tchr1\t5\t+\n", "line 2: gene_id: found ''"),
     "a path": (f"{HEADER}../a\tchr1\t5\t+\n", "line 2: gene_id: found '../a'"),

@@ -74,7 +74,7 @@ def read_rows(path: Path) -> Rows:
     Raises DeepChromeError with the line where it is none of them.
     """
     with open_text(path, EXPECTED) as file:
-        comments, lines = _header(file)
+        comments, lines = _header(path, file)
         number, first = next(lines, (0, ""))
         if not number:
             raise DeepChromeError(f"{path}: no genes here; expected {EXPECTED}")
@@ -86,17 +86,21 @@ def read_rows(path: Path) -> Rows:
     return rows
 
 
-def _header(file: IO[str]) -> tuple[list[str], Iterator[tuple[int, str]]]:
+def _header(path: Path, file: IO[str]) -> tuple[list[str], Iterator[tuple[int, str]]]:
     """Return the comments before the first line of data, and the numbered lines of data."""
     comments: list[str] = []
-    numbered = _data(file, comments)
+    numbered = _data(path, file, comments)
     first = next(numbered, None)
     return comments, chain([first] if first else [], numbered)
 
 
-def _data(file: IO[str], comments: list[str] | None = None) -> Iterator[tuple[int, str]]:
+def _data(
+    path: Path, file: IO[str], comments: list[str] | None = None
+) -> Iterator[tuple[int, str]]:
     """Yield lines that hold data, with their physical numbers."""
     for number, line in enumerate(file, start=1):
+        if "\0" in line:  # NumPy would pass over those at a cell's end
+            raise DeepChromeError(f"{path}: line {number}: found a null byte; expected {EXPECTED}")
         text = line.rstrip("\r\n")
         if text.startswith("#"):
             if comments is not None:
@@ -251,7 +255,7 @@ def _from_transcripts(path: Path) -> Rows:
     features: set[str] = set()
     nameless = 0
     with open_text(path, EXPECTED) as file:
-        for number, line in _data(file):
+        for number, line in _data(path, file):
             if line.startswith(">"):
                 break
             feature = line.split("\t", 3)[2:3]
