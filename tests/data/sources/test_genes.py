@@ -202,7 +202,7 @@ BAD = {
     "no attributes": ("chr1\tx\tgene\t1\t2\t.\t+\t.\n", "expected the 9 of GTF"),
     "a line with a hole": (
         'chr1\tx\tgene\t1\t2\t.\t+\t.\tgene_id "A";\nch\0\0\0_id "B";\n',
-        "line 2: found 1 columns, expected the 9 of GTF",
+        "line 2: found a null byte; expected a gene table",
     ),
     "no gene id": ("chr1\tx\tgene\t1\t2\t.\t+\t.\tlevel 2;\n", "line 1: a gene without id"),
     "start of a BED": ("chr1\t-1\t2\tA\t0\t+\n", "no column gene_id"),
