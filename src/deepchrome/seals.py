@@ -75,8 +75,8 @@ def check(content: bytes, source: str, remedy: str) -> pa.Buffer:
     at = content.rfind(_MARK)
     if at < 0:
         raise DeepChromeError(
-            f"{source}: no checksum here: it is damaged or cut off, or another tool or an earlier "
-            f"version wrote it; {remedy}"
+            f"{source}: damaged or cut off, or another tool or an earlier version wrote it: "
+            f"no checksum here; {remedy}"
         )
     view, after = memoryview(content), at + len(_MARK)
     digest = hashlib.sha256(view[:at])

@@ -120,7 +120,7 @@ def test_sealed_parquet_is_parquet_for_others(folder):
     assert list(pd.read_parquet(path)["label"]) == [0, 1, 1, 0, 1, 1]
     pd.read_parquet(path).to_parquet(path)  # without a checksum, as earlier versions wrote it
     with pytest.raises(
-        DeepChromeError, match=r"labels\.parquet: no checksum here.*dvc repro ingest"
+        DeepChromeError, match=r"labels\.parquet: damaged.*no checksum here.*dvc repro ingest"
     ):
         Dataset(folder).load("E003")
 

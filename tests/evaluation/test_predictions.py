@@ -50,5 +50,5 @@ def test_a_flipped_bit_is_noticed_or_changes_nothing(written):
 
 @pytest.mark.parametrize("length", [0, 4, 100, -1, -50])
 def test_a_file_cut_off_is_named(length, written):
-    with pytest.raises(DeepChromeError, match=r"evaluate\.parquet: (damaged|no checksum)"):
+    with pytest.raises(DeepChromeError, match=r"evaluate\.parquet: damaged"):
         predictions.read("evaluate.parquet", written[:length])

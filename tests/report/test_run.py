@@ -29,11 +29,7 @@ FAULTS = {
     "no dataset": ("data/dataset/dataset.json", None, "dvc repro ingest"),
     "half a picture": ("plots/gan/means.png", 2000, r"means\.png: not a whole PNG or GIF"),
     "not a picture": ("plots/gan/means.png", "<svg/>", r"means\.png: not a whole PNG or GIF"),
-    "damaged predictions": (
-        "predictions/evaluate.parquet",
-        "x",
-        r"evaluate\.parquet: no checksum here",
-    ),
+    "damaged predictions": ("predictions/evaluate.parquet", "x", r"evaluate\.parquet: damaged"),
 }
 
 

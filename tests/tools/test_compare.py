@@ -369,7 +369,7 @@ def test_a_workspace_out_of_step(repo):
     predicted.unlink()
     predicted.write_bytes(b"PAR1")
     printed = repo("compare", "workspace", "poor")[1]
-    assert "workspace: predictions/evaluate.parquet: no checksum here" in printed
+    assert "workspace: predictions/evaluate.parquet: damaged" in printed
 
 
 def test_other_files_in_the_output_folder_stay(repo):

@@ -110,9 +110,10 @@ def test_alone(architecture, optimizer, replayed):
     assert replayed["score"] == [1] * max(2 * full - plain_first, 0)
 
 
-@pytest.mark.parametrize("architecture", ["linear", "deepchrome"])
+@pytest.mark.parametrize("architecture", ["linear", "fully_connected", "deepchrome"])
 def test_several_of_different_size_and_stop(architecture, replayed):
-    variant = variant_of(architecture, epochs=60, patience=5, learning_rate=0.01)
+    patience = 2 if architecture == "fully_connected" else 5  # 4 million parameters
+    variant = variant_of(architecture, epochs=60, patience=patience, learning_rate=0.01)
     jobs = [Job(cell, seed) for cell in ("A", "D") for seed in (0, 1, 2)]
     given = jobs, CELLS, variant, CPU
     plain = plainly(*given)

@@ -36,8 +36,9 @@ def main() -> None:
         _fail(str(error))
     except Exception as error:
         if _lacks_memory(error):
+            said = str(error).partition("\n")[0]
             _fail(
-                f"not enough memory ({type(error).__name__}: {str(error).partition(chr(10))[0]}). "
+                f"not enough memory ({type(error).__name__}: {said}). "
                 "Give the process more, or name fewer cell types (cells) or smaller batches "
                 "(batch_size) in params.yaml. Earlier outputs are as they were"
             )

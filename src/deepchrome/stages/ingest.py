@@ -196,7 +196,7 @@ def measure_files(meter: FileMeter, samples: list[Sample]) -> list[Coverage]:
             "reads cannot be left out; set reads.blacklist: null"
         )
     size = sum(sample.path.stat().st_size for sample in samples)
-    unit = "reads" if samples[0].kind == "counts" else "intervals"
+    unit = "reads" if samples[0].kind == "counts" else "values"  # of intervals, of bases
     with progress("count", unit, size) as advance:
         seen = [0, 0]
 

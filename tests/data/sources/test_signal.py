@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from counted import GENES, SIZES
-from deepchrome.data.sources import intervals
+from deepchrome.data.sources import intervals, signal
 from deepchrome.data.sources.reads import Coverage
 from deepchrome.data.sources.signal import average
 from deepchrome.data.sources.windows import Windows
@@ -136,7 +136,9 @@ def bigwig_means(path: Path) -> np.ndarray:
 SUMMARY = 44  # where the header says where its sums lie (UCSC's format)
 
 
-def test_a_bigwig_has_the_means_of_its_bases(tmp_path):
+@pytest.mark.parametrize("piece", [signal._PIECE, 3_000, 12_345])
+def test_a_bigwig_has_the_means_of_its_bases(tmp_path, monkeypatch, piece):
+    monkeypatch.setattr(signal, "_PIECE", piece)
     rows = [(c, s, e, float("nan") if s % 400 == 0 else v) for c, s, e, v in ROWS]
     write_bigwig(tmp_path / "x.bw", rows)
     np.testing.assert_allclose(bigwig_means(tmp_path / "x.bw"), naive_means(rows), rtol=1e-6)

@@ -116,21 +116,21 @@ def agreeing(
         if not agree:
             raise _of_another_genome(path, sizes, candidates, naming, genes_from, raw)
         candidates = agree
-        _check_renamed(path, header, candidates[0], naming)
+        _check_renamed(path, sizes, candidates[0], naming)
     return naming, candidates
 
 
 def _check_renamed(
-    path: Path, header: Mapping[str, int], assembly: Assembly, naming: Naming
+    path: Path, sizes: Mapping[str, int], assembly: Assembly, naming: Naming
 ) -> None:
-    """Refuse a file that has a chromosome of the gene table under a name that nobody knows."""
-    there = {naming.one_name(name) for name in header}
-    unknown = {
-        size: name for name, size in header.items() if naming.one_name(name) not in assembly.sizes
-    }
+    """Refuse a file that has a chromosome of the gene table under a name that nobody knows.
+
+    sizes: what its header states, by `Naming.one_name`.
+    """
+    unknown = {size: name for name, size in sizes.items() if name not in assembly.sizes}
     for chrom in naming.names:
         name = unknown.get(assembly.sizes.get(chrom, 0))
-        if name is not None and chrom not in there:
+        if name is not None and chrom not in sizes:
             raise DeepChromeError(
                 f"{path}: its header has no {chrom}, but {name} of the same length, "
                 f"{assembly.sizes[chrom]:,} bp ({assembly.name}). Name it as the gene table, UCSC, "

@@ -26,6 +26,7 @@ GENE_PREFIX = "ENSG00000"
 """What precedes the six digits of a gene: `000003` is ENSG00000000003."""
 
 _BLOCK = 2**26
+"""Bytes that are read at once."""
 
 MAX_BYTES = 2**30
 """Of one file, unpacked; the largest of the archive has 70 MB."""

@@ -134,14 +134,8 @@ def _bigwig(
             before = np.zeros(_WINDOW, np.float32)
             for low in range(0, size, _PIECE):
                 high = min(low + _PIECE, size)
-                piece = np.zeros(high - low, np.float32)
-                if track.stats(chrom, low, high, type="coverage", exact=True)[0]:  # far faster
-                    piece = track.values(chrom, low, high, numpy=True)
-                    there = ~np.isnan(piece)
-                    covered += int(np.count_nonzero(there))
-                    total += piece.sum(where=there, dtype=np.float64)
-                    piece[~there] = 0
-                    _check_values(path, chrom, low, piece)
+                piece, n, of_piece = _piece(path, track, chrom, low, high)
+                covered, total = covered + n, total + of_piece
                 end = high + (_WINDOW if high == size else 0)
                 whole = (first + _WINDOW > low) & (first + _WINDOW <= end)
                 if whole.any():
@@ -151,19 +145,27 @@ def _bigwig(
                     of_bins = bases[at : at + _WINDOW].reshape(N_BINS, BIN_WIDTH)
                     values[gene] = of_bins.mean(axis=1, dtype=np.float64)
                 before = np.concatenate([before, piece[-_WINDOW:]])[-_WINDOW:]
-                on_progress(0, int(high * per_base) - int(low * per_base))
-    _check_whole(path, covered, total)
+                on_progress(high - low, int(high * per_base) - int(low * per_base))
+        _check_whole(path, covered, total)
     return Coverage(values, 0, sizes)
 
 
-def _check_values(path: Path, chrom: str, low: int, piece: np.ndarray) -> None:
-    """Refuse values below zero or infinite. piece: those from base `low` on, none of them nan."""
+def _piece(
+    path: Path, track: "pyBigWig.bigWigFile", chrom: str, low: int, high: int
+) -> tuple[np.ndarray, int, float]:
+    """Return the value of each base, 0 for none; how many have one; and the sum of all."""
+    if not track.stats(chrom, low, high, type="coverage", exact=True)[0]:  # far faster
+        return np.zeros(high - low, np.float32), 0, 0.0
+    piece = track.values(chrom, low, high, numpy=True)
+    there = ~np.isnan(piece)
+    piece[~there] = 0
     wrong = ~(np.isfinite(piece) & (piece >= 0))
     if wrong.any():
         at = int(np.argmax(wrong))
         raise DeepChromeError(
             f"{path}: {chrom}, base {low + at + 1:,}: found {piece[at]:g}, expected {SIGNAL}"
         )
+    return piece, int(np.count_nonzero(there)), float(piece.sum(dtype=np.float64))
 
 
 def _check_whole(path: Path, covered: int, total: float) -> None:
@@ -178,9 +180,7 @@ def _check_whole(path: Path, covered: int, total: float) -> None:
             f"{path}: found no values in any chromosome. Copy or download it again, or leave it out"
         )
     stated, stated_total = _summary(path)
-    if not stated or math.isnan(
-        stated_total
-    ):  # values that are nan are counted there, and not here
+    if not stated or math.isnan(stated_total):  # there values that are nan are counted, not here
         return
     for what, found, expected, off in (
         ("bases with a value", covered, stated, 0.0),
